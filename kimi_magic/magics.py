@@ -1,0 +1,174 @@
+"""`%kimi` and `%%kimi`: parse, match, play. And the settings as traits, so that `%config KimiMagics.x` works."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
+from traitlets import TraitType
+
+from kimi_magic import cell as cells
+from kimi_magic import command, completer, kernel, settings
+from kimi_magic.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from kimi_magic.reply import Reply
+
+__all__ = ["KimiMagics", "load", "unload"]
+
+_REPLY = ("kimi_magic.reply", "Reply")
+
+
+class _Setting(TraitType):  # type: ignore[type-arg]  # the type differs by setting, and settings checks it
+    """A setting as a trait. It holds nothing: it reads what is in force, and writing configures this kernel."""
+
+    def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002  # traitlets' signature
+        """Give the value in force."""
+        return getattr(kernel.resolve(), self.name or "")
+
+    def set(self, obj: Any, value: Any) -> None:  # noqa: ARG002
+        """Set it for this kernel; raises SettingError."""
+        kernel.configure(self.name or "", value)
+
+    def default_value_repr(self) -> str:
+        """Give the default, for `%config KimiMagics`."""
+        return repr(settings.FIELDS[self.name or ""].default)
+
+
+def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare to IPython what `command` parses; it makes the `?` help of it."""
+    for option in reversed(command.OPTIONS):
+        function = argument(*option.flags, **option.keywords)(function)
+    function = argument("dest", nargs="?", default="", metavar="DEST", help=command.DEST_HELP)(function)
+    decorated: Callable[..., Any] = magic_arguments()(function)
+    return decorated
+
+
+@magics_class
+class KimiMagics(Magics):
+    """Kimi in this kernel. Each setting can be set here; `%kimi config` shows where its value comes from."""
+
+    shell: InteractiveShell
+    matcher: Callable[..., Any]
+    replaced: dict[str, Any]
+
+    locals().update({name: _Setting(help=settings.field_help(name)).tag(config=True) for name in settings.FIELDS})
+
+    @no_var_expand
+    @_with_options
+    @line_cell_magic
+    def kimi(self, line: str, cell: str | None = None) -> object:
+        """Ask Kimi, in a conversation that goes on from cell to cell.
+
+        %%kimi [DEST] [options]
+        The question, as many lines as it needs. Nothing in it is read or replaced.
+
+        The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
+
+        In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
+        use, model, usage, reset, config, help.
+        """
+        if cell is None:
+            return self._line(command.parse_line(line))
+        return self._ask(command.parse_cell(line, cell), owner=self._owns_cell())
+
+    def _line(self, parsed: command.Command) -> object:
+        if isinstance(parsed, command.Ask):
+            return self._ask(parsed, owner=False)
+        from kimi_magic import status
+
+        match parsed:
+            case command.Use(endpoint):
+                return status.use(endpoint)
+            case command.SetModel(name):
+                return status.model(name)
+            case command.ShowUsage():
+                return status.usage()
+            case command.Reset():
+                return status.reset()
+            case command.ShowConfig():
+                return status.config()
+            case command.ShowHelp():
+                return status.words()
+        return status.overview()
+
+    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply:
+        try:
+            return cells.run(
+                self.shell,
+                asked.question,
+                asked.options,
+                dest=asked.dest,
+                new=asked.new,
+                history=asked.history,
+                quiet=asked.quiet,
+                owner=owner,
+            )
+        except Interrupted as stopped:
+            if not owner or not self._fail_quietly(stopped):
+                raise
+            reply: Reply = stopped.reply
+            return reply
+
+    def _owns_cell(self) -> bool:
+        """Whether the cell that runs is a `%%kimi` cell, not a program that calls the magic."""
+        parent: dict[str, Any] = getattr(self.shell, "get_parent", dict)() or {}
+        return str(parent.get("content", {}).get("code", "")).lstrip().startswith("%%kimi")
+
+    def _fail_quietly(self, error: BaseException) -> bool:
+        """Let the cell count as failed, so that Run All stops, without any error output below the cut reply."""
+        result = getattr(self.shell.displayhook, "exec_result", None)
+        if result is None:
+            return False
+        result.error_in_exec = error
+        return True
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add the magics, their completion, and how a reply shows itself. Loading twice is loading once."""
+    manager = shell.magics_manager
+    if isinstance(manager.registry.get("KimiMagics"), KimiMagics):
+        return
+    magics = KimiMagics(shell=shell, parent=shell)
+    magics.replaced = {kind: manager.magics[kind].get("kimi") for kind in ("line", "cell")}
+    shell.register_magics(magics)
+    magics.matcher = completer.matcher(shell)
+    shell.Completer.custom_matchers.append(magics.matcher)
+    formatter = shell.display_formatter.ipython_display_formatter
+    formatter.for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Leave the shell as it was before `load`, and close the session."""
+    manager = shell.magics_manager
+    magics = manager.registry.pop("KimiMagics", None)
+    if not isinstance(magics, KimiMagics):
+        return
+    for kind, before in magics.replaced.items():
+        manager.magics[kind].pop("kimi", None)
+        if before is not None:
+            manager.magics[kind]["kimi"] = before
+    shell.configurables[:] = [found for found in shell.configurables if found is not magics]
+    shell.Completer.custom_matchers.remove(magics.matcher)
+    _forget_reply(shell.display_formatter.ipython_display_formatter)
+    kernel.close()
+
+
+def _forget_reply(formatter: Any) -> None:
+    formatter.deferred_printers.pop(_REPLY, None)
+    for kind in [kind for kind in formatter.type_printers if (kind.__module__, kind.__name__) == _REPLY]:
+        del formatter.type_printers[kind]
+
+
+def _show(shell: InteractiveShell, reply: object) -> None:
+    """Show nothing for a reply that its own cell has painted; anything else shows itself as usual."""
+    if not cells.painted(shell, reply):
+        raise NotImplementedError  # IPython's way to say: use the other formatters
+    if not hasattr(shell, "kernel") and sys.stdout.isatty():
+        sys.stdout.write("\r\x1b[K")  # a terminal has written "Out[n]: " already

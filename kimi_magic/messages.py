@@ -1,0 +1,68 @@
+"""What is said: parts make a message, messages make a conversation. Frozen values, equal by content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+__all__ = ["Message", "Role", "Text", "Usage"]
+
+Role = Literal["system", "user", "assistant"]
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part that is text, exactly as it is sent."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation, made of parts."""
+
+    role: Role
+    parts: tuple[Text, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> Message:
+        """Make a message of one text part."""
+        return cls(role, (Text(text),))
+
+    @property
+    def text(self) -> str:
+        """All text of the message."""
+        return "".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more requests, as the service counted them.
+
+    `input` counts every token of the request, `cached` those of them that the service found in its prefix cache,
+    `output` every token of the reply, `thinking` those of them spent before the reply (None where not reported).
+    `neurons` is Cloudflare's exact charge, in neurons (None where not reported).
+    """
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    thinking: int | None = None
+    neurons: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add up two requests."""
+        return Usage(
+            self.input + other.input,
+            self.cached + other.cached,
+            self.output + other.output,
+            _sum(self.thinking, other.thinking),
+            _sum(self.neurons, other.neurons),
+        )
+
+
+def _sum(one: Number | None, two: Number | None) -> Number | None:
+    if one is None:
+        return two
+    return one if two is None else one + two

@@ -1,0 +1,157 @@
+"""What is known of each model: window, output limit, price with its date, whether it thinks.
+
+A model that is not listed can be used all the same, under its full id; it gets cautious limits and no money figure.
+Sources: Cloudflare's pricing and model pages (August to October 2026) and the catalogue entries of the proxied models.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from kimi_magic.errors import UnknownModel
+from kimi_magic.messages import Usage
+
+__all__ = [
+    "DEFAULT",
+    "LOCAL",
+    "MODELS",
+    "NEURON_PRICE",
+    "Model",
+    "Price",
+    "cost",
+    "estimate",
+    "known",
+    "names",
+    "resolve",
+]
+
+NEURON_PRICE = 0.011 / 1000
+"""US dollars a neuron (Workers AI pricing page); 10,000 a day are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens, as published on `date`."""
+
+    input: float
+    cached: float
+    output: float
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's limits, in tokens, and what a request to it costs.
+
+    `window` holds the request and the reply together, `output` is the most it writes in one reply (thinking included).
+    `billed_as` names the model that really answers where an id is an alias. `thinking` is `always` where it cannot
+    be switched off.
+    """
+
+    id: str
+    window: int
+    output: int
+    price: Price | None = None
+    billed_as: str = ""
+    thinking: Literal["never", "optional", "always"] = "optional"
+    note: str = ""
+
+
+LOCAL = "local"
+DEFAULT = "@cf/moonshotai/kimi-k2.6"
+
+_K26_PRICE = Price(0.95, 0.16, 4.00, "2026-09")
+
+MODELS = {
+    model.id: model
+    for model in (
+        Model(DEFAULT, 262_144, 256_000, _K26_PRICE, note="needs Workers Paid"),
+        Model(
+            "@cf/moonshotai/kimi-k2.5",
+            256_000,
+            256_000,
+            _K26_PRICE,
+            billed_as=DEFAULT,
+            note="an alias since 2026-05-30: Kimi K2.6 answers, at its price",
+        ),
+        Model(
+            "@cf/moonshotai/kimi-k2.7-code",
+            262_144,
+            256_000,
+            Price(0.95, 0.19, 4.00, "2026-09"),
+            thinking="always",
+            note="needs Workers Paid",
+        ),
+        Model("moonshotai/kimi-k2.5", 128_000, 8_192, note="proxied through AI Gateway"),
+        Model(
+            "moonshotai/kimi-k3",
+            1_048_576,
+            1_048_576,
+            Price(3.00, 0.30, 15.00, "2026-07"),
+            note="proxied through AI Gateway",
+        ),
+        Model(LOCAL, 8_192, 2_048, thinking="never", note="the model on this machine"),
+    )
+}
+
+_SHORT = {
+    "kimi": DEFAULT,
+    "k2.5": "@cf/moonshotai/kimi-k2.5",
+    "k2.6": DEFAULT,
+    "k2.7": "@cf/moonshotai/kimi-k2.7-code",
+    "k2.7-code": "@cf/moonshotai/kimi-k2.7-code",
+    "k3": "moonshotai/kimi-k3",
+} | {id_.rpartition("/")[2]: id_ for id_ in MODELS if id_.startswith("@cf/") or id_.endswith("k3")}
+
+
+def resolve(name: str) -> str:
+    """Give the full id of a short or full name; raise UnknownModel, naming the nearest, for what is neither.
+
+    Anything with a slash is taken for a full id: a newer model needs no newer kimi_magic.
+    """
+    short = name.strip().lower()
+    if short in _SHORT:
+        return _SHORT[short]
+    if name.strip() in MODELS or "/" in name.strip():
+        return name.strip()
+    near = difflib.get_close_matches(short, [*_SHORT, *MODELS], n=3, cutoff=0.5)
+    raise UnknownModel(
+        f"There is no model {name!r}.",
+        hint=f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"Known here: {', '.join(sorted(_SHORT))}; or a full id.",
+    )
+
+
+def known(model_id: str) -> Model:
+    """Look a model up by its full id; one that is not listed gets a window of 128,000 and 8,192 tokens of output."""
+    return MODELS.get(model_id) or Model(model_id, 128_000, 8_192)
+
+
+def names() -> tuple[str, ...]:
+    """All short names and full ids, for completion."""
+    return tuple(sorted({*_SHORT, *MODELS}))
+
+
+def estimate(text: str) -> tuple[int, int]:
+    """Estimate the tokens of a text: (at least, at most).
+
+    UTF-8 bytes ÷ 6 and ÷ 3: English runs at about 4 bytes a token, code at 3 to 4, Chinese at 3 to 5.
+    """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return size // 6, size // 3 + 1
+
+
+def cost(model_id: str, usage: Usage) -> float | None:
+    """US dollars for `usage`: exact where the service gave neurons, else by the price list, else None."""
+    if model_id == LOCAL:
+        return None
+    if usage.neurons is not None:
+        return usage.neurons * NEURON_PRICE
+    price = known(model_id).price
+    if price is None:
+        return None
+    fresh = usage.input - usage.cached
+    return (fresh * price.input + usage.cached * price.cached + usage.output * price.output) / 1_000_000

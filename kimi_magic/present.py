@@ -1,0 +1,99 @@
+"""How a reply looks: thinking, body, notice and footer as safe HTML, and the same as plain text. No display here.
+
+Whatever the model wrote passes through `markdown` (which sanitises) or is escaped. The stylesheet uses the front end's
+theme variables, with fallbacks for places that have none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+
+__all__ = ["body", "footer", "notice", "page", "seconds", "status", "style", "thinking"]
+
+# Inline and short: a live output is sent many times, and a front end drops the stylesheets of a notebook it does not
+# trust. The names are those of JupyterLab's and VS Code's themes; the last value serves a page that has neither.
+_FAINT = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))"
+_SUMMARY = f"cursor:pointer;{_FAINT}"
+_THOUGHT = (
+    "white-space:pre-wrap;overflow-wrap:anywhere;margin:.4em 0 0;padding:0 0 0 .9em;"
+    f"border-left:2px solid var(--jp-border-color2,GrayText);{_FAINT}"
+)
+_STATUS = f"font-size:.92em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;{_FAINT}"
+_FOOTER = f"font-size:.85em;margin-top:.7em;font-variant-numeric:tabular-nums;{_FAINT}"
+_BADGE = "border:1px solid;border-radius:.8em;padding:0 .6em;margin-right:.6em;white-space:nowrap"
+_NOTICE = "margin:.7em 0 0;padding:.2em .8em;border-left:3px solid var(--jp-warn-color1,#b26a00)"
+_TEXT = "white-space:pre-wrap;overflow-wrap:anywhere"
+
+
+def style() -> str:
+    """Give the stylesheet of the Markdown, for a final output; its rules hold inside `.kimi` only."""
+    from kimi_magic import markdown
+
+    return markdown.STYLE
+
+
+def page(*pieces: str) -> str:
+    """Put pieces of HTML into the one box that the stylesheet knows."""
+    return f'<div class="kimi">{"".join(pieces)}</div>'
+
+
+def thinking(text: str, took: float | None) -> str:
+    """Give the thinking, folded; empty for none."""
+    if not text.strip():
+        return ""
+    summary = f"Thought for {seconds(took)}" if took is not None else "Thinking"
+    inner = f'<div style="{_THOUGHT}">{escape(text.strip())}</div>'
+    return f'<details style="margin-bottom:.6em"><summary style="{_SUMMARY}">{summary}</summary>{inner}</details>'
+
+
+def body(text: str, form: str) -> str:
+    """Give a whole reply in one of the formats of `settings.FORMATS`."""
+    from kimi_magic import markdown
+
+    if form == "text":
+        return f'<div style="{_TEXT}">{escape(text)}</div>'
+    if form == "json":
+        return markdown.to_html(f"```json\n{_pretty(text)}\n```")
+    if form == "html":
+        return markdown.clean(unfenced(text))
+    return markdown.to_html(text)
+
+
+def status(text: str) -> str:
+    """Give the line that stands below a reply while it is on its way."""
+    return f'<div style="{_STATUS}">{escape(text)}</div>'
+
+
+def notice(text: str) -> str:
+    """Give a remark that the reader must not miss; empty for none."""
+    return f'<div style="{_NOTICE}">{escape(text)}</div>' if text else ""
+
+
+def footer(facts: Sequence[str], badges: Sequence[str]) -> str:
+    """Give the last line: badges, then facts."""
+    pills = "".join(f'<span style="{_BADGE}">{escape(badge)}</span>' for badge in badges)
+    return f'<div style="{_FOOTER}">{pills}{escape(" · ".join(facts))}</div>'
+
+
+def seconds(time: float) -> str:
+    """Write a duration as a person would: 0.4 s, 12 s, 2 min 5 s."""
+    if time < 9.95:  # noqa: PLR2004  # below ten a tenth matters
+        return f"{time:.1f} s"
+    minutes, rest = divmod(round(time), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def unfenced(text: str) -> str:
+    """Take away a code fence around the whole text, which models add unasked."""
+    lines = text.strip().splitlines()
+    fenced = len(lines) > 1 and lines[0].startswith("```") and lines[-1].strip() == "```"
+    return "\n".join(lines[1:-1]) if fenced else text.strip()
+
+
+def _pretty(text: str) -> str:
+    try:
+        return json.dumps(json.loads(unfenced(text)), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text

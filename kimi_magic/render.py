@@ -1,0 +1,342 @@
+"""What paints a reply while it arrives: `play` drives a view with the events of one ask.
+
+In a notebook finished blocks are displayed once and never sent again; only the live tail is, so bytes and time grow
+with the reply and not with its square. A painting that would be too dear for what has arrived is put off. At the end
+there is one output. Outputs that are not ours are never cleared: where there are some, the blocks stay as they are.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kimi_magic.errors import Interrupted, KimiError
+from kimi_magic.events import Event, Idle, Retrying, TextDelta, ThinkingDelta
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import DisplayHandle
+
+    from kimi_magic.reply import Draft, Reply
+    from kimi_magic.session import Asking
+
+__all__ = ["CellView", "QuietView", "StaticView", "TerminalView", "View", "play", "view_for"]
+
+_EVERY = 0.1
+"""Seconds between two paintings."""
+_COST_FACTOR = 5
+"""A painting that took t seconds is followed by a pause of at least this times t."""
+_FREEZE = 1_500
+"""Characters of finished blocks that get an output of their own."""
+_BYTES_PER_CHARACTER = 22
+_BYTES_TO_BEGIN = 8_000
+_ENVELOPE = 900
+"""A reply of n characters may cost n times the first and the second number; a message costs the third by itself."""
+_SHORT_THINKING = 2_000
+_PATIENCE = 0.5
+"""Seconds of silence after which a view says what it waits for."""
+
+
+class View(Protocol):
+    """What paints one reply."""
+
+    def take(self, event: Event) -> None:
+        """Paint one event, or put it off."""
+
+    def finish(self, reply: Reply) -> None:
+        """Paint the end: the reply is whole, or cut."""
+
+
+def play(asking: Asking, view: View) -> Reply:
+    """Paint the events of a question until its reply is complete, and give the reply.
+
+    Raises what the question raises, after what had arrived was painted; Interrupted on Ctrl-C.
+    """
+    try:
+        with asking:
+            for event in asking:
+                view.take(event)
+    except KeyboardInterrupt:
+        view.finish(asking.reply)
+        raise Interrupted(asking.reply) from None
+    except KimiError:
+        view.finish(asking.reply)
+        raise
+    view.finish(asking.reply)
+    return asking.reply
+
+
+def view_for(shell: InteractiveShell | None, draft: Draft, *, stream: bool, thinking: bool, owner: bool) -> View:
+    """Choose the view: none in a script, text in a terminal, a live or a static output in a notebook.
+
+    `owner` says that the whole cell is this one question, so that a long reply may become one output at its end.
+    """
+    if shell is None:
+        return QuietView()
+    if not hasattr(shell, "kernel"):
+        return TerminalView(draft, sys.stdout.write, thinking=thinking)
+    if not stream:
+        return StaticView()
+    return CellView(shell, draft, thinking=thinking, owner=owner)
+
+
+class QuietView:
+    """Paints nothing."""
+
+    def take(self, event: Event) -> None:
+        """Paint nothing."""
+
+    def finish(self, reply: Reply) -> None:
+        """Paint nothing."""
+
+
+class StaticView(QuietView):
+    """One display, when the reply is complete. nbval compares the first display with the saved one."""
+
+    def finish(self, reply: Reply) -> None:
+        """Display the reply, unless nothing came."""
+        if _has_something(reply):
+            _show(reply._repr_mimebundle_())  # a protocol's name, not a private one
+
+
+class TerminalView:
+    """Plain text as it arrives; thinking is counted, not shown."""
+
+    def __init__(self, draft: Draft, write: Callable[[str], Any], *, thinking: bool) -> None:
+        self._draft = draft
+        self._write = write
+        self._thinking = thinking
+        self._status = ""
+        self._tty = sys.stdout.isatty()
+        self._last = "\n"
+
+    def take(self, event: Event) -> None:
+        """Write text at once, anything else to the line that is overwritten."""
+        if isinstance(event, TextDelta):
+            self._say("")
+            self._write(event.text)
+            self._last = event.text[-1:] or self._last
+            sys.stdout.flush()
+        elif not self._draft.has_text:
+            self._say(status_of(self._draft, event))
+
+    def _say(self, status: str) -> None:
+        if status == self._status or not self._tty:
+            return
+        self._status = status
+        self._write(f"\r\x1b[K\x1b[2m{status}\x1b[0m" if status else "\r\x1b[K")
+        sys.stdout.flush()
+
+    def finish(self, reply: Reply) -> None:
+        """Write the notice and the footer."""
+        self._say("")
+        if not _has_something(reply):
+            return
+        end = "" if self._last == "\n" else "\n"
+        notice = f"{reply.notice}\n" if reply.notice else ""
+        badges = "".join(f"[{badge}] " for badge in reply.badges)
+        facts = " · ".join(reply.facts)
+        dim, plain = ("\x1b[2m", "\x1b[0m") if self._tty else ("", "")
+        self._write(f"{end}{notice}{dim}{badges}{facts}{plain}\n")
+        sys.stdout.flush()
+
+
+class CellView:
+    """A live output in a notebook's cell."""
+
+    def __init__(self, shell: InteractiveShell, draft: Draft, *, thinking: bool, owner: bool) -> None:
+        # Imported while the request is on its way, so that the first token finds everything ready.
+        from kimi_magic import markdown, present
+
+        self._present = present
+        self._document = markdown.Document()
+        self._draft = draft
+        # Blocks are a matter of Markdown; the other formats are painted as one text until they are complete.
+        self._whole_text: list[str] | None = None if draft.format in ("markdown", "code") else []
+        self._thinking = thinking
+        self._others = _Others(shell) if owner else None
+        self._handle: DisplayHandle | None = None
+        self._frozen = 0
+        self._block: list[str] = []
+        self._block_source: list[str] = []
+        self._text = 0
+        self._sent = 0
+        self._due = 0.0
+        self._status = ""
+
+    def take(self, event: Event) -> None:
+        """Take one event; paint when it is time."""
+        if isinstance(event, TextDelta):
+            (self._document.feed if self._whole_text is None else self._whole_text.append)(event.text)
+            self._text += len(event.text)
+            self._status = ""
+        elif isinstance(event, ThinkingDelta):
+            self._text += len(event.text)
+            self._status = status_of(self._draft, event)
+        elif self._text == 0 or not self._draft.has_text:
+            status = status_of(self._draft, event)
+            if not status or (status == self._status and isinstance(event, Idle)):
+                return
+            self._status = status
+        now = time.monotonic()
+        if now >= self._due:
+            self._paint(now)
+
+    def _paint(self, start: float) -> None:
+        if self._whole_text is None:
+            self._freeze()
+            tail = self._document.tail()
+            html, source = tail.html, "".join(self._block_source) + tail.source
+        else:
+            source = "".join(self._whole_text)
+            html = self._present.body(source, "text")
+        status = self._present.status(self._status) if self._status else ""
+        pieces = [self._opening(_SHORT_THINKING), *self._block, html, status]
+        size = sum(map(len, pieces)) + len(source) + _ENVELOPE
+        if self._sent and self._sent + size > _BYTES_TO_BEGIN + _BYTES_PER_CHARACTER * self._text:
+            self._due = start + _EVERY
+            return
+        self._put("".join(pieces), source or self._status)
+        spent = time.monotonic() - start
+        self._due = start + max(_EVERY, _COST_FACTOR * spent)
+
+    def _freeze(self) -> None:
+        """Give finished blocks an output of their own once there are enough of them."""
+        for block in self._document.advance():
+            self._block.append(block.html)
+            self._block_source.append(block.source)
+            if sum(map(len, self._block_source)) >= _FREEZE:
+                self._put(self._opening() + "".join(self._block), "".join(self._block_source))
+                self._block.clear()
+                self._block_source.clear()
+                self._handle = None
+                self._frozen += 1
+
+    def _opening(self, longest: int | None = None) -> str:
+        """What stands above the text in the first output: the thinking, or its heading alone where it is too long."""
+        if self._frozen or not self._thinking or not self._draft.has_text:
+            return ""
+        reply = self._draft.reply
+        if longest is not None and len(reply.thinking) > longest:
+            return self._present.status("Thinking done; it is shown here with the whole reply.")
+        return self._present.thinking(reply.thinking, reply.timing.text)
+
+    def _put(self, html: str, source: str) -> None:
+        self._publish({"text/html": self._present.page(html), "text/plain": source})
+
+    def _publish(self, bundle: dict[str, str]) -> None:
+        self._sent += sum(map(len, bundle.values())) + _ENVELOPE
+        if self._others is not None:
+            self._others.ours(lambda: self._send(bundle))
+        else:
+            self._send(bundle)
+
+    def _send(self, bundle: dict[str, str]) -> None:
+        if self._handle is None:
+            self._handle = _show(bundle, live=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+    def finish(self, reply: Reply) -> None:
+        """Put the whole reply into one output; where others wrote into the cell, add only what is missing."""
+        if not _has_something(reply):
+            self._retract()
+        elif not self._frozen:
+            self._publish(self._whole(reply))
+        elif self._others is not None and not self._others.seen:
+            from IPython.display import clear_output
+
+            clear_output(wait=True)
+            self._handle = None
+            self._publish(self._whole(reply))
+        else:
+            self._finish_blocks(reply)
+        if self._others is not None:
+            self._others.close()
+
+    def _whole(self, reply: Reply) -> dict[str, str]:
+        bundle: dict[str, str] = (
+            reply if self._thinking else reply.without_thinking
+        )._repr_mimebundle_()  # a protocol's name
+        return bundle
+
+    def _finish_blocks(self, reply: Reply) -> None:
+        blocks = [*self._block, *(block.html for block in self._document.advance()), self._document.tail().html]
+        present = self._present
+        end = present.notice(reply.notice) + present.footer(reply.facts, reply.badges)
+        self._put(
+            "".join(blocks) + end + present.style(),
+            reply.text[-self._document_rest() :] if self._document_rest() else "",
+        )
+
+    def _document_rest(self) -> int:
+        return sum(map(len, self._block_source)) + len(self._document.tail().source)
+
+    def _retract(self) -> None:
+        """Take back a status line that no reply followed: an empty output is invisible everywhere."""
+        if self._handle is not None:
+            self._handle.update({"text/plain": ""}, raw=True)
+
+
+class _Others:
+    """Whether anybody else has written into the cell that a view owns.
+
+    IPython keeps what a cell prints in `history_manager.outputs`; displays are seen by a hook of the kernel's
+    publisher. A kernel that has neither is taken for one where somebody has.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._publisher: Any = shell.display_pub
+        self._mine = False
+        self._displayed = not hasattr(self._publisher, "register_hook")
+        if not self._displayed:
+            self._publisher.register_hook(self._hook)
+
+    def _hook(self, message: Any) -> Any:
+        if not self._mine:
+            self._displayed = True
+        return message
+
+    def ours(self, publish: Callable[[], None]) -> None:
+        self._mine = True
+        try:
+            publish()
+        finally:
+            self._mine = False
+
+    @property
+    def seen(self) -> bool:
+        outputs = getattr(self._shell.history_manager, "outputs", None)
+        mine = outputs.get(self._shell.execution_count) or () if outputs is not None else ()
+        printed = outputs is None or any(output.output_type != "display_data" for output in mine)
+        return printed or self._displayed
+
+    def close(self) -> None:
+        if hasattr(self._publisher, "unregister_hook"):
+            self._publisher.unregister_hook(self._hook)
+
+
+def status_of(draft: Draft, event: Event) -> str:
+    """Say what a view waits for, in a few words; empty while there is nothing worth saying."""
+    name = draft.model.rpartition("/")[2]
+    if isinstance(event, Retrying):
+        return f"Asking again in {event.seconds:.0f} s (try {event.attempt} of {event.of}): {event.reason}"
+    if draft.thinking_tail:
+        return f"Thinking … {draft.elapsed:.0f} s  {draft.thinking_tail}"
+    if draft.elapsed < _PATIENCE:
+        return ""
+    return f"Waiting for {name} … {draft.elapsed:.0f} s"
+
+
+def _has_something(reply: Reply) -> bool:
+    return bool(reply.text or reply.thinking or not reply.cut)
+
+
+def _show(bundle: dict[str, str], *, live: bool = False) -> DisplayHandle | None:
+    from IPython.display import display
+
+    handle: DisplayHandle | None = display(bundle, raw=True, **({"display_id": True} if live else {}))
+    return handle

@@ -1,0 +1,230 @@
+"""A reply: the sum of its events, and how it shows itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kimi_magic import models, present
+from kimi_magic.events import Event, Finish, Finished, Metered, Started, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.messages import Usage
+
+__all__ = ["Draft", "Reply", "Timing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds from sending: to the first event (None if none came), to the first text, to the end."""
+
+    first: float | None = None
+    text: float | None = None
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one question.
+
+    `text` is the reply as Markdown source and `thinking` what the model wrote before it. `finish` says why it ended;
+    `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
+    `answered_by` the name that the service gave. `str(reply)` is the text.
+    """
+
+    text: str = ""
+    thinking: str = ""
+    finish: Finish = "cut"
+    usage: Usage = Usage()
+    model: str = ""
+    answered_by: str = ""
+    timing: Timing = Timing()
+    request_id: str = ""
+    max_tokens: int = 0
+    tool_calls: tuple[tuple[str, str, str], ...] = ()
+    format: str = "markdown"
+    badges: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        words = self.text if len(self.text) <= 60 else f"{self.text[:59]}…"  # noqa: PLR2004  # one line
+        return f"Reply({words!r}, {self.finish}, {self.usage.output} tokens)"
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended before the model had ended it."""
+        return self.finish == "cut"
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars: exact where the service reported neurons, else by the price list; None for no known price."""
+        return models.cost(self.model, self.usage)
+
+    @property
+    def code(self) -> str:
+        """The code blocks of the reply, joined: the Python ones, or all of the first language; empty for none."""
+        from kimi_magic import markdown
+
+        blocks = markdown.code_blocks(self.text)
+        wanted = {"python", "py", "python3", "ipython", ""}
+        if blocks and not any(language in wanted for language, _ in blocks):
+            wanted = {blocks[0][0]}
+        return "\n\n".join(source.rstrip("\n") for language, source in blocks if language in wanted)
+
+    def json(self) -> Any:
+        """Parse the text as JSON, with or without a fence around it; raises ValueError where it is not JSON."""
+        return json.loads(present.unfenced(self.text))
+
+    @property
+    def without_thinking(self) -> Reply:
+        """The same reply, its thinking left out."""
+        return replace(self, thinking="")
+
+    @property
+    def notice(self) -> str:
+        """What the reader must know of this reply beyond its text; empty for nothing."""
+        if self.cut:
+            return "Cut: this reply is not complete. It stays in the conversation as it is."
+        if self.finish == "length" and not self.text.strip():
+            return (
+                f"No reply: thinking used the whole budget of {self.max_tokens:,} tokens. "
+                "Raise --max-tokens, or ask with --effort low or off."
+            )
+        if self.finish == "length":
+            return f"The reply ends here because it reached {self.max_tokens:,} tokens. Raise --max-tokens for more."
+        if self.finish == "content_filter":
+            return "The service's content filter ended this reply."
+        if not self.text.strip():
+            return "The model ended without writing a reply."
+        if self.format == "json":
+            return self._json_notice
+        return "" if self.format != "code" or self.code else "There is no code block in this reply."
+
+    @property
+    def _json_notice(self) -> str:
+        try:
+            self.json()
+        except ValueError as exc:
+            return f"This is not valid JSON: {exc}"
+        return ""
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The footer's facts: model, time, tokens, and cost where a price is known."""
+        usage = self.usage
+        tokens: tuple[str, ...] = ()
+        if usage.input or usage.output:
+            share = f" ({usage.cached:,} cached)" if usage.cached else ""
+            thought = f" ({usage.thinking:,} thinking)" if usage.thinking else ""
+            tokens = (f"{usage.input:,} in{share}", f"{usage.output:,} out{thought}")
+        cost = () if self.cost is None or not tokens else (f"${self.cost:.4f}",)
+        name = (self.answered_by or self.model).rpartition("/")[2]
+        return (name, present.seconds(self.timing.total), *tokens, *cost)
+
+    @property
+    def html(self) -> str:
+        """The whole reply as one piece of safe HTML, with its stylesheet."""
+        return present.style() + present.page(
+            present.thinking(self.thinking, self.timing.text),
+            present.body(self.text, self.format) if self.text.strip() else "",
+            present.notice(self.notice),
+            present.footer(self.facts, self.badges),
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002  # IPython's signature
+        """Give HTML for a notebook and the source as plain text for everything else."""
+        return {"text/html": self.html, "text/plain": self.text or self.notice}
+
+
+@dataclass(slots=True)
+class Draft:
+    """A reply that is still arriving: `add` each event, `reply` is the sum so far (cut until it is finished)."""
+
+    model: str
+    max_tokens: int
+    format: str = "markdown"
+    badges: tuple[str, ...] = ()
+    clock: Callable[[], float] = time.perf_counter
+    _text: list[str] = field(default_factory=list)
+    _thinking: list[str] = field(default_factory=list)
+    _calls: dict[int, list[str]] = field(default_factory=dict)
+    _finished: Finished | None = None
+    _usage: Usage = Usage()
+    _request_id: str = ""
+    _start: float = 0.0
+    _first: float | None = None
+    _first_text: float | None = None
+    _end: float | None = None
+
+    def __post_init__(self) -> None:
+        self._start = self.clock()
+
+    def add(self, event: Event) -> None:
+        """Take one event into the sum."""
+        match event:
+            case TextDelta(text):
+                self._text.append(text)
+                if self._first_text is None:
+                    self._first_text = self._elapsed()
+                    self._first = self._first if self._first is not None else self._first_text
+            case ThinkingDelta(text):
+                self._thinking.append(text)
+                if self._first is None:
+                    self._first = self._elapsed()
+            case ToolCallDelta(index, id_, name, arguments):
+                call = self._calls.setdefault(index, [id_, name, ""])
+                call[2] += arguments
+            case Started(request_id):
+                self._request_id = request_id
+            case Metered(usage):
+                self._usage = usage
+            case Finished(usage=usage):
+                self._finished, self._usage = event, usage
+                self._end = self._elapsed()
+            case _:
+                pass
+
+    def _elapsed(self) -> float:
+        return self.clock() - self._start
+
+    def stop(self) -> None:
+        """Note the end of a reply that will get no Finished."""
+        if self._end is None:
+            self._end = self._elapsed()
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the reply itself has begun, after any thinking."""
+        return bool(self._text)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the question was sent."""
+        return self._elapsed() if self._end is None else self._end
+
+    @property
+    def thinking_tail(self) -> str:
+        """The last words of the thinking, in one line."""
+        return " ".join("".join(self._thinking[-40:]).split())[-120:]
+
+    @property
+    def reply(self) -> Reply:
+        """The sum so far."""
+        reply = Reply(
+            text="".join(self._text),
+            thinking="".join(self._thinking),
+            usage=self._usage,
+            model=self.model,
+            timing=Timing(self._first, self._first_text, self.elapsed),
+            request_id=self._request_id,
+            max_tokens=self.max_tokens,
+            tool_calls=tuple((call[0], call[1], call[2]) for call in self._calls.values()),
+            format=self.format,
+            badges=self.badges,
+        )
+        if self._finished is None:
+            return reply
+        return replace(reply, finish=self._finished.reason, answered_by=self._finished.model)

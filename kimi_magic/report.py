@@ -1,0 +1,51 @@
+"""What `%kimi` tells about itself: tables that show as HTML in a notebook and as text in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+__all__ = ["Report"]
+
+_STYLE = (
+    "<style>.kimi-report table{border-collapse:collapse;margin:.2em 0}"
+    ".kimi-report caption{caption-side:top;text-align:left;font-weight:600;padding:.2em 0;color:inherit}"
+    ".kimi-report td,.kimi-report th{text-align:left!important;vertical-align:top;padding:.2em 1.2em .2em 0!important;"
+    "border:0;white-space:pre-wrap;font-variant-numeric:tabular-nums}"
+    ".kimi-report td:first-child{white-space:nowrap}"
+    ".kimi-report .note{color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))}</style>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A titled table: `rows` of equally many cells, `columns` their heads (none for plain pairs), a closing `note`."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        lines = [self.columns, *self.rows] if self.columns else list(self.rows)
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
+        table = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        ]
+        return "\n".join(part for part in (self.title, *table, self.note) if part)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
+        head = f"<thead>{_row(self.columns, 'th')}</thead>" if self.columns else ""
+        body = "".join(_row(row, "td") for row in self.rows)
+        note = f'<div class="note">{escape(self.note)}</div>' if self.note else ""
+        table = f"<table><caption>{escape(self.title)}</caption>{head}<tbody>{body}</tbody></table>"
+        return {"text/html": f'{_STYLE}<div class="kimi-report">{table}{note}</div>', "text/plain": str(self)}
+
+
+def _row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

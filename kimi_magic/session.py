@@ -1,0 +1,193 @@
+"""The session: one conversation, one turn at a time, usage added up. `ask` turns a question into events and a turn."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from kimi_magic import models
+from kimi_magic.conversation import Conversation, Turn
+from kimi_magic.errors import CommandError, KimiError, TooLarge
+from kimi_magic.events import Event, Idle
+from kimi_magic.iothread import Feed, IOThread
+from kimi_magic.messages import Message, Usage
+from kimi_magic.models import Model
+from kimi_magic.reply import Draft, Reply
+from kimi_magic.settings import Settings
+from kimi_magic.transport import Limits, Transport
+from kimi_magic.wire import Request
+
+__all__ = ["Asking", "Session"]
+
+USUAL_OUTPUT = 16_384
+"""Tokens of a reply where nothing else is set. The service's own default is not documented, so one is always sent."""
+_LEAST_OUTPUT = 256
+
+
+class Session:
+    """The conversation of this kernel and what it has used."""
+
+    def __init__(self, io: IOThread) -> None:
+        self._io = io
+        self._turn = threading.Lock()
+        self._owner = 0
+        self.conversation = Conversation()
+        self.usage = Usage()
+        self.cost = 0.0
+        self.replies = 0
+        self.unpriced = 0
+
+    def ask(  # each is one thing that a caller must decide
+        self,
+        question: Message,
+        settings: Settings,
+        transport: Transport,
+        model: Model,
+        *,
+        new: bool = False,
+        history: bool = True,
+        badges: tuple[str, ...] = (),
+    ) -> Asking:
+        """Send a question now and give its events. Use it in a `with` block, or call `close`.
+
+        With `new` it begins a fresh conversation, which takes the old one's place once a reply has come; with
+        `history=False` it is asked outside any. Raises CommandError for what cannot be sent, and
+        TooLarge where it cannot fit the model's window by any estimate.
+        """
+        self._take_turn()
+        try:
+            conversation = self.conversation if history and not new else Conversation()
+            opening = conversation.opening(question, settings.system)
+            request = _request(conversation.messages + opening, settings, model)
+            return Asking(self, conversation, opening, request, transport, settings, badges, keep=history)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def _take_turn(self) -> None:
+        if self._turn.locked() and self._owner == threading.get_ident():
+            raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
+        self._turn.acquire()
+        self._owner = threading.get_ident()
+
+    def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool) -> None:
+        if turn.messages and keep:
+            conversation.append(turn)
+            self.conversation = conversation
+        reply = turn.reply
+        if reply.text or reply.usage != Usage():
+            self.replies += 1
+            self.usage += reply.usage
+            self.unpriced += reply.cost is None
+            self.cost += reply.cost or 0.0
+        self._turn.release()
+
+    def reset(self) -> None:
+        """Begin a new conversation; the usage stays."""
+        self.conversation = Conversation()
+
+
+class Asking:
+    """A question that was sent: its events as they come, the reply so far, and the way to stop it.
+
+    Iterate it once. It ends with an error of ours, or when the reply is complete, or after `close` on any thread.
+    """
+
+    def __init__(  # noqa: PLR0917  # made in one place
+        self,
+        session: Session,
+        conversation: Conversation,
+        opening: tuple[Message, ...],
+        request: Request,
+        transport: Transport,
+        settings: Settings,
+        badges: tuple[str, ...],
+        *,
+        keep: bool,
+    ) -> None:
+        self._session = session
+        self._keep = keep
+        self._conversation = conversation
+        self._opening = opening
+        self._lock = threading.Lock()
+        self._closed = False
+        self.request = request
+        self.draft = Draft(request.model, request.max_tokens, settings.format, badges)
+        limits = Limits(
+            settings.connect_timeout, settings.first_timeout, settings.idle_timeout, settings.timeout, settings.retries
+        )
+        self._feed: Feed[Event] = session._io.feed(  # noqa: SLF001  # the two are one thing in two lifetimes
+            lambda emit: transport.stream(request, conversation.affinity, limits, emit)
+        )
+
+    @property
+    def reply(self) -> Reply:
+        """The reply so far; whole once the events have ended."""
+        return self.draft.reply
+
+    def __iter__(self) -> Asking:
+        return self
+
+    def __next__(self) -> Event:
+        try:
+            event = next(self._feed) or Idle()
+        except KimiError as error:
+            self.close()
+            error.reply = self.reply if self.reply.text or self.reply.thinking else None
+            raise
+        except StopIteration:
+            self.close()
+            raise
+        self.draft.add(event)
+        return event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it: a reply that is not complete is cut, stays in the conversation, and its connection is closed."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._feed.close()
+        self.draft.stop()
+        turn = Turn(self._opening, self.reply)
+        self._session._ended(self._conversation, turn, keep=self._keep)  # noqa: SLF001  # see above
+
+
+def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:
+    if settings.effort == "off" and model.thinking == "always":
+        raise CommandError(f"{model.id} always thinks.", hint="Ask with --effort low, or choose another model.")
+    try:
+        text = "\n".join(message.text for message in messages)
+        text.encode()
+    except UnicodeEncodeError:
+        raise CommandError(
+            "The question holds half of a character (a lone surrogate), which cannot be sent.",
+            hint="It comes from text decoded with errors='surrogateescape' or cut in the middle of an emoji.",
+        ) from None
+    return Request(
+        model.id,
+        messages,
+        _max_tokens(text, settings.max_tokens, model),
+        settings.temperature,
+        settings.top_p,
+        settings.effort,
+    )
+
+
+def _max_tokens(text: str, wanted: int | None, model: Model) -> int:
+    """Clamp the reply's limit: the service refuses a request whose input and limit together pass the window."""
+    least, most = models.estimate(text)
+    if least >= model.window:
+        raise TooLarge(
+            f"The conversation is about {least:,} tokens at least; {model.id} holds {model.window:,}.",
+            hint="Begin a new conversation with --new, or shorten the question.",
+        )
+    room = max(_LEAST_OUTPUT, model.window - most)
+    return min(wanted or USUAL_OUTPUT, model.output, room)

@@ -1,0 +1,160 @@
+"""What the words of `%kimi` answer: tables of where questions go, what was used, and every setting with its source."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from kimi_magic import kernel, models, settings
+from kimi_magic.command import WORDS
+from kimi_magic.errors import KimiError
+from kimi_magic.report import Report
+from kimi_magic.settings import Secret, Settings
+
+__all__ = ["config", "model", "overview", "reset", "usage", "use", "words"]
+
+
+def overview() -> Report:
+    """Where questions go, with which model and credentials, and what was used. Asks the network nothing."""
+    values = kernel.resolve()
+    session = kernel.current()
+    turns = len(session.conversation.turns)
+    rows = (
+        *_where(values),
+        ("credentials", _credentials(values)),
+        ("conversation", f"{turns} turn{'' if turns == 1 else 's'}"),
+        ("used so far", _used()),
+    )
+    return Report("Kimi in this kernel", rows, note="%kimi help lists what can be typed; %%kimi? the options.")
+
+
+def _where(values: Settings) -> tuple[tuple[str, str], ...]:
+    try:
+        where = kernel.place(values)
+        chosen = kernel.model(values, where)
+    except KimiError as error:
+        return (("endpoint", f"none: {error.message}"), ("next step", error.hint))
+    address = {"local": "the model on this machine", "cloudflare": "Cloudflare Workers AI"}.get(where.name)
+    endpoint = address or urlsplit(where.name).netloc
+    gateway = f", through the gateway {values.gateway!r}" if values.gateway and where.name == "cloudflare" else ""
+    window = f"{chosen.id}, holds {chosen.window:,} tokens" if chosen.id in models.MODELS else chosen.id
+    note = f" ({chosen.note})" if chosen.note and chosen.id != models.LOCAL else ""
+    return (("endpoint", f"{endpoint}{gateway} ({where.why})"), ("model", window + note))
+
+
+def _credentials(values: Settings) -> str:
+    found = [
+        f"{name} {value if isinstance(value, Secret) else '…' + value[-4:]} from {values.source(name)}"
+        for name, value in (
+            ("account_id", values.account_id),
+            ("api_token", values.api_token),
+            ("api_key", values.api_key),
+        )
+        if value
+    ]
+    return "\n".join(found) or "none"
+
+
+def _used() -> str:
+    session = kernel.current()
+    used = session.usage
+    replies = f"{session.replies} repl{'y' if session.replies == 1 else 'ies'}"
+    if not session.replies:
+        return replies
+    return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}"
+
+
+def _cost() -> str:
+    session = kernel.current()
+    if session.unpriced == session.replies:
+        return ""
+    rest = f" (without {session.unpriced} replies that have no price)" if session.unpriced else ""
+    return f", ${session.cost:.4f}{rest}"
+
+
+def usage() -> Report:
+    """Tokens and cost, for each turn of the conversation and for the kernel."""
+    session = kernel.current()
+    rows = [
+        (
+            str(number),
+            _first_words(turn.question.text),
+            f"{turn.reply.usage.input:,}",
+            f"{turn.reply.usage.cached:,}",
+            f"{turn.reply.usage.output:,}",
+            "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
+        )
+        for number, turn in enumerate(session.conversation.turns, 1)
+    ]
+    used = session.usage
+    cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
+    total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
+    columns = ("turn", "question", "tokens in", "of them cached", "out", "cost")
+    return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
+
+
+def _first_words(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 40 else f"{line[:39]}…"  # noqa: PLR2004  # a table's cell
+
+
+def use(endpoint: str) -> Report:
+    """Send questions there from now on; empty tells where they go."""
+    if endpoint:
+        kernel.place(kernel.resolve({"endpoint": endpoint}))
+        kernel.configure("endpoint", endpoint)
+    return Report("Questions go to", _where(kernel.resolve()))
+
+
+def model(name: str) -> Report:
+    """Ask this model from now on; empty lists the known ones."""
+    if name:
+        values = kernel.resolve({"model": name})
+        chosen = kernel.model(values, kernel.place(values))
+        kernel.configure("model", chosen.id)
+        return Report("Model", _where(kernel.resolve()))
+    rows = tuple(
+        (
+            entry.id,
+            f"{entry.window:,}",
+            f"${entry.price.input:.2f} / ${entry.price.cached:.2f} / ${entry.price.output:.2f}" if entry.price else "–",
+            entry.note,
+        )
+        for entry in models.MODELS.values()
+    )
+    columns = ("model", "window", "per million: in / cached / out", "")
+    return Report("Known models", rows, columns, note="%kimi model NAME chooses one; a newer one goes by its full id.")
+
+
+def reset() -> Report:
+    """Begin a new conversation."""
+    session = kernel.current()
+    turns = len(session.conversation.turns)
+    session.reset()
+    return Report("A new conversation", (), note=f"{turns} turn{'' if turns == 1 else 's'} left behind; usage goes on.")
+
+
+def config() -> Report:
+    """Every setting with its value, its source and its help."""
+    values = kernel.resolve()
+    rows = tuple(
+        (name, _shown(getattr(values, name)), values.source(name), settings.field_help(name))
+        for name in settings.FIELDS
+    )
+    note = "Set one with %config KimiMagics.NAME = VALUE, KIMI_NAME in the environment, or [tool.kimi_magic]."
+    return Report("Settings", rows, ("setting", "value", "source", ""), note=note)
+
+
+def _shown(value: object) -> str:
+    if value in (None, "") or (isinstance(value, Secret) and not value):
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def words() -> Report:
+    """Tell what can be typed."""
+    rows = (
+        ("%%kimi [DEST] [options]", "ask what stands below; `%%kimi?` lists the options"),
+        ("%kimi", "where questions go, and what was used"),
+        *((f"%kimi {word}", text) for word, text in WORDS.items()),
+    )
+    return Report("Kimi in this kernel", rows)

@@ -1,0 +1,268 @@
+"""The only place that knows the shapes of the API. Values in, bytes out; frames in, events out; no I/O.
+
+Requests have one canonical spelling, so that equal requests are equal bytes: a prefix cache and a journal need that.
+Replies are read tolerantly exactly where the service is known to vary: bare or in Cloudflare's envelope, thinking in
+`reasoning` or `reasoning_content` (the same text in both), `usage` as a running total on any frame or inside the
+choice, frames of the older models, whole JSON where a stream was asked for, errors in any of five shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.messages import Message, Usage
+
+__all__ = ["Decoder", "Dialect", "Failed", "Failure", "Request", "decode_body", "decode_failure", "encode"]
+
+Dialect = Literal["run", "chat", "openai"]
+"""run: Workers AI `/ai/run/{model}`; chat: Workers AI `/ai/v1/chat/completions`; openai: any compatible URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: what is asked of which model. None means: not sent, the model's own default holds."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    effort: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a server said when it refused or failed. `code` is Workers AI's or the gateway's number, where given."""
+
+    message: str
+    code: int | None = None
+    status: int | None = None
+    request_id: str = ""
+
+
+class Failed(Exception):  # it is the failure itself; the user meets one of errors.py
+    """A failure found inside a reply."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def encode(request: Request, dialect: Dialect) -> bytes:
+    """Give the canonical bytes of a request: keys sorted, no spaces, UTF-8.
+
+    Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
+    """
+    body: dict[str, Any] = {
+        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
+        ("max_tokens" if dialect == "openai" else "max_completion_tokens"): request.max_tokens,
+    }
+    if dialect != "run":
+        body["model"] = request.model
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.effort is not None:
+        body |= _effort(request.effort)
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _effort(effort: str) -> dict[str, Any]:
+    """Say it both ways: sources disagree whether the toggle is `thinking` or `enable_thinking` (K2.5 and K2.6)."""
+    if effort == "off":
+        return {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
+    return {"chat_template_kwargs": {"enable_thinking": True, "thinking": True}, "reasoning_effort": effort}
+
+
+_REASONS: Mapping[str, Finish] = {
+    "stop": "stop",
+    "length": "length",
+    "model_length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class Decoder:
+    """Frames of one stream → events. `feed` each frame's data; `end` when the stream has ended."""
+
+    def __init__(self) -> None:
+        self._usage: dict[str, Any] = {}
+        self._reason: str | None = None
+        self._model = ""
+        self._legacy = False
+        self._done = False
+        self._calls: set[int] = set()
+
+    def feed(self, data: str, event: str = "") -> list[Event]:
+        """Decode one frame; raise Failed for an error frame and for one that is not JSON."""
+        if data == "[DONE]":
+            self._done = True
+            return []
+        try:
+            frame = json.loads(data)
+        except ValueError:
+            raise Failed(Failure(f"A frame of the reply is not JSON: {data[:80]!r}")) from None
+        if not isinstance(frame, dict):
+            raise Failed(Failure(f"A frame of the reply is no object: {data[:80]!r}"))
+        if event == "error" or frame.get("error") or frame.get("errors") or frame.get("success") is False:
+            raise Failed(_failure_in(frame))
+        return self._read(_unwrap(frame))
+
+    def _read(self, frame: dict[str, Any]) -> list[Event]:
+        self._note(frame.get("usage"))
+        if model := frame.get("model"):
+            self._model = str(model)
+        choices = frame.get("choices")
+        if not choices:
+            return self._read_legacy(frame)
+        choice = choices[0]
+        self._note(choice.get("usage"))
+        self._reason = choice.get("finish_reason") or self._reason
+        return self._delta(choice.get("delta") or choice.get("message") or {})
+
+    def _read_legacy(self, frame: dict[str, Any]) -> list[Event]:
+        """Frames of the older models: `{"response": "text"}`, ended by `[DONE]` alone."""
+        response = frame.get("response")
+        if response is None:
+            return []
+        self._legacy = True
+        text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
+        return [TextDelta(text)] if text else []
+
+    def _delta(self, delta: dict[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        if thinking := delta.get("reasoning_content") or delta.get("reasoning"):
+            events.append(ThinkingDelta(_text(thinking)))
+        if content := delta.get("content"):
+            events.append(TextDelta(_text(content)))
+        for call in delta.get("tool_calls") or ():
+            events += self._call(call)
+        return events
+
+    def _call(self, call: dict[str, Any]) -> list[Event]:
+        function = call.get("function") or {}
+        index = call.get("index") or 0
+        id_, name, arguments = call.get("id") or "", function.get("name") or "", function.get("arguments") or ""
+        if not isinstance(arguments, str):  # older models give an object
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        if name:
+            self._calls.add(index)
+        elif index not in self._calls or not arguments:
+            return []  # the empty finaliser fragment opens no call
+        return [ToolCallDelta(index, id_, name, arguments)]
+
+    def _note(self, usage: object) -> None:
+        """Keep the last value of each count: every frame carries a running total, never to be summed."""
+        if isinstance(usage, dict):
+            self._usage |= {key: value for key, value in usage.items() if value is not None}
+
+    @property
+    def usage(self) -> Usage:
+        """The count so far."""
+        return _usage_of(self._usage)
+
+    def end(self) -> Finished:
+        """Give the last event; raise Failed where the reply ended without a reason, which means that it was cut."""
+        reason = self._reason or ("stop" if self._legacy and self._done else None)
+        if reason is None:
+            raise Failed(Failure("The reply ended in the middle: the service gave no reason to stop."))
+        if reason == "error":
+            raise Failed(Failure("The service ended the reply with an error."))
+        return Finished(_REASONS.get(reason, "stop"), self.usage, self._model)
+
+
+def decode_body(body: bytes) -> list[Event]:
+    """Decode a whole reply given as JSON; raise Failed for an error body."""
+    decoder = Decoder()
+    frame = _object(body)
+    if frame is None:
+        raise Failed(Failure(f"The reply is not JSON: {body[:80]!r}"))
+    inner = _unwrap(frame)
+    if "choices" not in inner and inner.get("response") is not None:
+        inner = {**inner, "choices": [{"message": {"content": inner["response"]}, "finish_reason": "stop"}]}
+    events = decoder.feed(json.dumps(inner if frame.get("success") is not False else frame))
+    return [*events, decoder.end()]
+
+
+def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """Read what a server refused with: Cloudflare's envelope, the gateway's, OpenAI's, or no JSON at all."""
+    request_id = headers.get("cf-ai-req-id") or headers.get("cf-ray") or headers.get("x-request-id") or ""
+    frame = _object(body)
+    if frame is None:
+        text = " ".join(re.sub(r"<[^>]*>", " ", body.decode("utf-8", "replace")).split())[:120]
+        return Failure(f"The server answered without JSON: {text or 'nothing'}", None, status, request_id)
+    found = _failure_in(frame)
+    return Failure(found.message, found.code, status, request_id or found.request_id)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        frame = json.loads(body)
+    except ValueError:
+        return None
+    return frame if isinstance(frame, dict) else None
+
+
+def _unwrap(frame: dict[str, Any]) -> dict[str, Any]:
+    inner = frame.get("result")
+    return inner if "choices" not in frame and isinstance(inner, dict) else frame
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return str(content)
+
+
+def _usage_of(usage: dict[str, Any]) -> Usage:
+    prompt = usage.get("prompt_tokens_details") or {}
+    completion = usage.get("completion_tokens_details") or {}
+    return Usage(
+        input=usage.get("prompt_tokens") or 0,
+        # Proxied models also give the count at the top level.
+        cached=prompt.get("cached_tokens") or usage.get("cached_tokens") or 0,
+        output=usage.get("completion_tokens") or 0,
+        thinking=completion.get("reasoning_tokens"),
+        neurons=usage.get("neurons"),
+    )
+
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}"
+_MESSAGE = re.compile(
+    rf"^(?:(?:AiError|Ai): )*(?:(?P<code>\d{{4}}): )?(?P<text>.*?)(?: \((?P<id>{_UUID})\))?$", re.DOTALL
+)
+
+
+def _failure_in(frame: dict[str, Any]) -> Failure:
+    found = frame.get("errors") or frame.get("error") or frame
+    if isinstance(found, list):
+        found = found[0] if found else {}
+    if not isinstance(found, dict):
+        found = {"message": found}
+    match = _MESSAGE.match(str(found.get("message") or ""))
+    text, id_ = (match["text"], match["id"] or "") if match else ("", "")
+    code = found.get("code")
+    if not isinstance(code, int):
+        code = int(code) if isinstance(code, str) and code.isdecimal() else None
+    if code is None and match and match["code"]:
+        code = int(match["code"])
+    return Failure(_upstream(text) or "The service gave no reason.", code, None, id_)
+
+
+def _upstream(text: str) -> str:
+    """Take the words out of an error of the model server that came as JSON inside the message."""
+    if not text.startswith("{"):
+        return text
+    inner = _object(text.encode())
+    return str(inner.get("message") or text) if inner else text
