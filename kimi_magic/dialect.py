@@ -1,8 +1,9 @@
 """The Markdown that models write, as a markdown-it parser.
 
 CommonMark with tables, strikethrough, task lists and mathematics; no raw HTML. Addresses in the text become links, file
-names (`config.py`) do not. Emphasis works beside Chinese, Japanese and Korean text. Nothing remote is loaded and no link
-leads into the notebook server: an image becomes a link that says so, a link to anything but http, https or mailto text.
+names (`config.py`) do not. Emphasis works beside Chinese, Japanese and Korean text. Nothing remote is loaded, and no
+link leads into the notebook server: an image becomes a link that says so; an address that is not http, https or mailto
+is not linked.
 """
 
 import re
@@ -12,11 +13,11 @@ from html import escape
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.parser_inline import ParserInline
+from markdown_it.parser_inline import ParserInline, RuleFuncInlineType
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock, reference
 from markdown_it.rules_core import StateCore
-from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline import StateInline, image, link
 from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 
@@ -29,11 +30,11 @@ LIVE = "live"
 """Key of the renderer's env: set while the text still grows."""
 
 _BLANK = "blank"  # key of the parser's env: the next blank line after the last one where it was looked for
-_DEPTH = 100  # levels of nesting that are parsed: 50 lists in lists
+_DEPTH = 60  # levels of nesting that are parsed (30 lists in lists); "[" times 50,000 costs its length times this
 _ALIVE = re.compile(r"https?://[^\s/\\?#]|mailto:[^\s/?#]", re.IGNORECASE)  # "http:/x" would be relative to the page
 _HOST = re.compile(r"https?://(?:[^/\\?#]*@)?([^/\\?#]*)", re.IGNORECASE)
 _SCHEME = re.compile(r"(?<![A-Za-z0-9])(?:https?|mailto)$", re.IGNORECASE)
-_STOP = r"\s<>\"`\\|*\[\]\u2018-\u201f\u2026\u3000-\u303f\uff00-\uff0f\uff1a-\uff20"  # with CJK punctuation: it ends an address
+_STOP = r"\s<>\"`\\|*\[\]\u2018-\u201f\u2026\u3000-\u303f\uff00-\uff0f\uff1a-\uff20"  # with CJK punctuation
 _WEB = re.compile(rf"://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?(?:[/?#][^{_STOP}]*)?")
 _MAIL = re.compile(r":[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _TASK = re.compile(r"\[([ xX])\][ \t\n]+")
@@ -50,6 +51,8 @@ def parser() -> MarkdownIt:
     mathematics.install(md)
     md.block.ruler.at("reference", _reference)
     md.inline.ruler.after("text", "bare_link", _bare_link)
+    md.inline.ruler.at("link", _bracketed(link))
+    md.inline.ruler.at("image", _bracketed(image))
     md.core.ruler.before("inline", "tasks", _tasks)
     md.core.ruler.push("links", _links)
     for name, rule in _RENDER.items():
@@ -107,6 +110,16 @@ def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:  
         if state.env[_BLANK] == end:
             mathematics.undecided(state, start)
     return reference(state, start, end, silent)
+
+
+def _bracketed(rule: RuleFuncInlineType) -> RuleFuncInlineType:
+    """Skip what cannot match, which the rule itself would find out only by trying every way of nesting."""
+
+    def guarded(state: StateInline, silent: bool) -> bool:  # noqa: FBT001  # markdown-it's signature
+        can = state.src[state.pos] in "[!" and state.src.find("]", state.pos, state.posMax) >= 0
+        return can and rule(state, silent)
+
+    return guarded
 
 
 def _bare_link(state: StateInline, silent: bool) -> bool:  # noqa: FBT001  # markdown-it's signature
@@ -177,11 +190,11 @@ def _safe_links(tokens: Sequence[Token]) -> list[Token]:
     return safe
 
 
-def _disarm(link: Token) -> None:
+def _disarm(opening: Token) -> None:
     """Make a relative link text: it would lead into the notebook server's own pages and API. Its title shows where."""
-    href = str(link.attrs.get("href", ""))
+    href = str(opening.attrs.get("href", ""))
     if not _ALIVE.match(href):
-        link.tag, link.attrs = "span", {"class": "kimi-link", "title": href}
+        opening.tag, opening.attrs = "span", {"class": "kimi-link", "title": href}
 
 
 def _image(token: Token, *, inside: bool) -> list[Token]:
@@ -192,9 +205,9 @@ def _image(token: Token, *, inside: bool) -> list[Token]:
     text = Token("text", "", 0, content=f"🖼 {alt} ({host[1]})" if host else f"🖼 {alt}")
     if inside:
         return [text]
-    link = Token("link_open", "a", 1, attrs={"href": address})
-    _disarm(link)
-    return [link, text, Token("link_close", link.tag, -1)]
+    opening = Token("link_open", "a", 1, attrs={"href": address})
+    _disarm(opening)
+    return [opening, text, Token("link_close", opening.tag, -1)]
 
 
 def _text(_: RendererHTML, tokens: Sequence[Token], at: int, *__: Any) -> str:

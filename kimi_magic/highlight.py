@@ -43,20 +43,20 @@ _FAMILIES = {
 CLASSES = frozenset(_FAMILIES.values())
 """Every class name that highlighted code can carry."""
 
-_RULES = (  # classes, JupyterLab's colour, VS Code's, and for other pages one on light and one on dark
-    (".k,.ow", "keyword", "debugTokenExpression-name", "#6f42c1,#d2a8ff"),
+_RULES = (  # selector, JupyterLab's colour, VS Code's, and for other pages one on light and one on dark
+    (":is(.k,.ow)", "keyword", "debugTokenExpression-name", "#6f42c1,#d2a8ff"),
     (".s", "string", "debugTokenExpression-string", "#0a5c36,#a5d6a7"),
-    (".m,.kc", "number", "debugTokenExpression-number", "#0550ae,#79c0ff"),
+    (":is(.m,.kc)", "number", "debugTokenExpression-number", "#0550ae,#79c0ff"),
     (".c", "comment", "descriptionForeground", "#57606a,#9da7b3"),
     (".nf", "def", "symbolIcon-functionForeground", "#953800,#ffa657"),
-    (".nb,.nd", "builtin", "debugTokenExpression-boolean", "#0b6285,#7ee0e0"),
-    (".nt,.na", "attribute", "debugTokenExpression-name", "#0550ae,#79c0ff"),
+    (":is(.nb,.nd)", "builtin", "debugTokenExpression-boolean", "#0b6285,#7ee0e0"),
+    (":is(.nt,.na)", "attribute", "debugTokenExpression-name", "#0550ae,#79c0ff"),
     (".gd", "error", "errorForeground", "#b31d28,#ff9a93"),
     (".gi", "keyword", "debugTokenExpression-number", "#116329,#7ee787"),
 )
 STYLE = "".join(
-    f".kimi :is({names}){{color:var(--jp-mirror-editor-{lab}-color,var(--vscode-{code},light-dark({pair})))}}\n"
-    for names, lab, code, pair in _RULES
+    f".kimi {selector}{{color:var(--jp-mirror-editor-{lab}-color,var(--vscode-{code},light-dark({pair})))}}\n"
+    for selector, lab, code, pair in _RULES
 )
 """Colours of highlighted code inside an element of class `kimi`: the page's theme's, where it is a notebook."""
 

@@ -8,6 +8,7 @@ synchronous clients: an interrupt reaches the caller in about 30 ms and closes t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
@@ -21,6 +22,7 @@ T = TypeVar("T")
 TICK = 0.1
 """Seconds after which a waiting caller gets None, so that it can move a clock."""
 
+_FAREWELL = 2.0
 _END = object()
 
 
@@ -97,12 +99,25 @@ class IOThread:
         """Run `produce(emit)` there and give what it emits."""
         return Feed(self.loop, produce)
 
-    def stop(self) -> None:
-        """End the loop and its thread. What still runs there is cancelled first."""
+    def stop(self, *closing: Coroutine[Any, Any, None]) -> None:
+        """Run what closes connections, then end the loop and its thread; what still runs there is cancelled.
+
+        Waits for that, two seconds at most.
+        """
         with self._lock:
             loop, self._loop = self._loop, None
-        if loop is not None and self._pid == os.getpid() and not loop.is_closed():
-            loop.call_soon_threadsafe(loop.stop)
+        if loop is None or self._pid != os.getpid() or loop.is_closed():
+            for coroutine in closing:
+                coroutine.close()
+            return
+        ending = asyncio.run_coroutine_threadsafe(_all(closing), loop)
+        with contextlib.suppress(TimeoutError):
+            ending.result(timeout=_FAREWELL)
+        loop.call_soon_threadsafe(loop.stop)
+
+
+async def _all(coroutines: tuple[Coroutine[Any, Any, None], ...]) -> None:
+    await asyncio.gather(*coroutines, return_exceptions=True)
 
 
 def _start() -> asyncio.AbstractEventLoop:

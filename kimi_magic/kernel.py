@@ -61,6 +61,8 @@ def configured() -> Mapping[str, object]:
 
 def configure(name: str, value: object) -> None:
     """Set a setting for this kernel, as %config does; None takes it back. Raises SettingError."""
+    if name not in settings.FIELDS:
+        raise SettingError(f"There is no setting {name!r}.", hint="`%kimi config` lists them all.")
     if value is None:
         _state.configured.pop(name, None)
     else:
@@ -98,7 +100,7 @@ def place(values: Settings) -> Place:
             _require_account(values)
             return Place("cloudflare", "credentials found")
         case "auto":
-            if not values.local_url:
+            if not values.local_url and values.local_engine == "llama":
                 _require_local()
             return Place("local", "no Cloudflare credentials found", ("local model", "no account set"))
         case url:
@@ -173,6 +175,10 @@ class _LocalTransport:
         inner = await asyncio.to_thread(self._ready)
         await inner.stream(request, affinity, limits, emit)
 
+    async def close(self) -> None:
+        if self._inner is not None:
+            await self._inner.close()
+
     def _ready(self) -> HttpTransport:
         from kimi_magic.transport import Endpoint, HttpTransport
 
@@ -215,7 +221,7 @@ def close() -> None:
     """End what this kernel holds: the I/O thread, connections, and the local model's process."""
     with _state.lock:
         if _state.io is not None:
-            _state.io.stop()
+            _state.io.stop(*[carrier.close() for carrier in _state.transports.values()])
         if _state.local is not None:
             _state.local.close()
         _state.session = _state.io = _state.local = None

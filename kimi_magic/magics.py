@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import TraitType
+from traitlets.config import Config
 
 from kimi_magic import cell as cells
 from kimi_magic import command, completer, kernel, settings
-from kimi_magic.errors import Interrupted
+from kimi_magic.ask_line import AskLine
+from kimi_magic.errors import Interrupted, KimiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,13 +138,24 @@ def load(shell: InteractiveShell) -> None:
     manager = shell.magics_manager
     if isinstance(manager.registry.get("KimiMagics"), KimiMagics):
         return
-    magics = KimiMagics(shell=shell, parent=shell)
+    _configure(shell)
+    magics = KimiMagics(shell=shell, config=Config())
     magics.replaced = {kind: manager.magics[kind].get("kimi") for kind in ("line", "cell")}
     shell.register_magics(magics)
     magics.matcher = completer.matcher(shell)
     shell.Completer.custom_matchers.append(magics.matcher)
+    shell.input_transformer_manager.token_transformers.append(AskLine)
     formatter = shell.display_formatter.ipython_display_formatter
     formatter.for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
+
+
+def _configure(shell: InteractiveShell) -> None:
+    """Take what IPython's configuration files set; a wrong value there must not keep the extension from loading."""
+    for name, value in shell.config.get("KimiMagics", {}).items():
+        try:
+            kernel.configure(name, value)
+        except KimiError as error:
+            warnings.warn(error.message, stacklevel=2)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -156,6 +170,7 @@ def unload(shell: InteractiveShell) -> None:
             manager.magics[kind]["kimi"] = before
     shell.configurables[:] = [found for found in shell.configurables if found is not magics]
     shell.Completer.custom_matchers.remove(magics.matcher)
+    shell.input_transformer_manager.token_transformers.remove(AskLine)
     _forget_reply(shell.display_formatter.ipython_display_formatter)
     kernel.close()
 

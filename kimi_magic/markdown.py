@@ -26,7 +26,7 @@ STYLE = (
 .kimi th,.kimi td{text-align:left;padding:.35em .75em;max-width:32em;min-width:3em}
 .kimi th{border-bottom:1px solid var(--jp-border-color1,#8886)}
 .kimi .kimi-task{list-style:none;margin-inline-start:-1.2em}
-.kimi .highlight{margin:0 0 1em}
+.kimi .highlight,.kimi div.kimi-math{margin:0 0 1em}
 .kimi pre{margin:0;padding:.6em .8em;overflow-x:auto;line-height:1.45;border-radius:3px;\
 background:var(--jp-cell-editor-background,var(--vscode-textCodeBlock-background,light-dark(#f6f8fa,#1c2128)))}
 .kimi .gh{font-weight:bold}
@@ -172,7 +172,7 @@ _parser = functools.cache(dialect.parser)  # holds no state of a document
 
 
 def _parse(source: str, known: _References) -> _Parsed:
-    """Find the blocks of `source`, and the definitions beside those `known` from earlier text; not what is inside them."""
+    """Find the blocks of `source` and its definitions, beside those `known` from earlier text; not what is inside."""
     env: dict[str, Any] = {"references": _References(known)}
     tokens: list[Token] = []
     md = _parser()

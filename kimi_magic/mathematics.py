@@ -123,7 +123,9 @@ def _dollars(src: str, pos: int, end: int) -> tuple[str, int, int, int] | None:
 
 
 def _prose(text: str) -> bool:
-    """Whether what stands between two dollars is words: "5 and 10" of `$5 and 10$`."""
+    """Tell whether what stands between two dollars is words: "5 and 10" of `$5 and 10$`; or runs out of a link."""
+    if "](" in text:
+        return True
     if re.search(r"[\\^_={}]", text):
         return False
     if re.match(r"[\d.,]*\d", text):
@@ -153,14 +155,19 @@ def _block(state: "StateBlock", start: int, end: int, silent: bool) -> bool:  # 
 
 def _last_line(state: "StateBlock", begin: int, start: int, end: int, closer: str) -> int | None:
     """Find the line that ends with `closer`, before any blank line; note it where the text ends undecided."""
+    looked = state.env.setdefault(f"{closer} {state.level} {state.blkIndent}", {})  # else many openers cost the square
+    if start < looked.get("until", 0):
+        return None
     for line in range(start, end):
         if line > start:
             begin = state.bMarks[line] + state.tShift[line]
             if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
+                looked["until"] = line
                 return None
         at = _closing(state.src, begin, state.eMarks[line], closer)
         if at >= 0:
             return None if state.src[at + len(closer) : state.eMarks[line]].strip() else line
+    looked["until"] = end
     undecided(state, start)
     return None
 

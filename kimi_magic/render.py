@@ -310,7 +310,7 @@ class _Others:
     @property
     def seen(self) -> bool:
         outputs = getattr(self._shell.history_manager, "outputs", None)
-        mine = outputs.get(self._shell.execution_count) or () if outputs is not None else ()
+        mine = outputs.get(self._shell.displayhook.prompt_count) or () if outputs is not None else ()
         printed = outputs is None or any(output.output_type != "display_data" for output in mine)
         return printed or self._displayed
 

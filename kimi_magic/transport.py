@@ -120,6 +120,9 @@ class Transport(Protocol):
     async def stream(self, request: wire.Request, affinity: str, limits: Limits, emit: Emit) -> None:
         """Send one request and emit its events, `Finished` last; raise a KimiError where that cannot be."""
 
+    async def close(self) -> None:
+        """Close the connections."""
+
 
 class HttpTransport:
     """A Transport over HTTP. One client with one pool, made on the loop that first uses it."""
@@ -344,7 +347,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 _AGAIN = "The service asked for patience; ask again in a minute."
-_SIGN_IN = "Check CLOUDFLARE_API_SIGN_IN: it needs the permission Workers AI, and to belong to CLOUDFLARE_ACCOUNT_ID."
+_SIGN_IN = "Check CLOUDFLARE_API_TOKEN: it needs the permission Workers AI, and to belong to CLOUDFLARE_ACCOUNT_ID."
 _PLAN = "Upgrade to Workers Paid or add credit, or choose another model: %kimi model NAME, %kimi use local."
 _MODEL = "`%kimi model` lists the models known here."
 _SMALLER = "Begin a new conversation with --new, shorten the question, or lower --max-tokens."

@@ -9,6 +9,7 @@ choice, frames of the older models, whole JSON where a stream was asked for, err
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,7 +118,10 @@ class Decoder:
             raise Failed(Failure(f"A frame of the reply is no object: {data[:80]!r}"))
         if event == "error" or frame.get("error") or frame.get("errors") or frame.get("success") is False:
             raise Failed(_failure_in(frame))
-        return self._read(_unwrap(frame))
+        try:
+            return self._read(_unwrap(frame))
+        except (AttributeError, KeyError, TypeError):
+            raise Failed(Failure(f"A frame of the reply has an unknown shape: {data[:80]!r}")) from None
 
     def _read(self, frame: dict[str, Any]) -> list[Event]:
         self._note(frame.get("usage"))
@@ -179,7 +183,7 @@ class Decoder:
             raise Failed(Failure("The reply ended in the middle: the service gave no reason to stop."))
         if reason == "error":
             raise Failed(Failure("The service ended the reply with an error."))
-        return Finished(_REASONS.get(reason, "stop"), self.usage, self._model)
+        return Finished(_REASONS.get(str(reason), "stop"), self.usage, self._model)
 
 
 def decode_body(body: bytes) -> list[Event]:
@@ -226,16 +230,27 @@ def _text(content: Any) -> str:
 
 
 def _usage_of(usage: dict[str, Any]) -> Usage:
-    prompt = usage.get("prompt_tokens_details") or {}
-    completion = usage.get("completion_tokens_details") or {}
+    prompt = _inner(usage, "prompt_tokens_details")
+    completion = _inner(usage, "completion_tokens_details")
+    neurons = usage.get("neurons")
     return Usage(
-        input=usage.get("prompt_tokens") or 0,
+        input=_count(usage, "prompt_tokens") or 0,
         # Proxied models also give the count at the top level.
-        cached=prompt.get("cached_tokens") or usage.get("cached_tokens") or 0,
-        output=usage.get("completion_tokens") or 0,
-        thinking=completion.get("reasoning_tokens"),
-        neurons=usage.get("neurons"),
+        cached=_count(prompt, "cached_tokens") or _count(usage, "cached_tokens") or 0,
+        output=_count(usage, "completion_tokens") or 0,
+        thinking=_count(completion, "reasoning_tokens"),
+        neurons=float(neurons) if isinstance(neurons, int | float) else None,
     )
+
+
+def _inner(usage: dict[str, Any], name: str) -> dict[str, Any]:
+    found = usage.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    found = usage.get(name)
+    return int(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}"

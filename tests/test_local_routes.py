@@ -3,7 +3,8 @@ import uuid
 
 import httpx
 import pytest
-from local_server import CHAT, RUN, body_for, error_of, serving
+
+from .local_server import CHAT, RUN, body_for, error_of, serving
 
 
 @pytest.fixture(scope="module")
@@ -119,5 +120,5 @@ def test_the_token_verifies(server):
 
 
 def test_each_answer_comes_without_the_delay_of_nagle(server):
-    for _ in range(5):
-        assert server.post(RUN, json=body_for("<<say Hi>>")).elapsed.total_seconds() < 0.035
+    seconds = sorted(server.post(RUN, json=body_for("<<say Hi>>")).elapsed.total_seconds() for _ in range(9))
+    assert seconds[2] < 0.03  # it was 0.044, nine times out of ten

@@ -1,0 +1,48 @@
+"""Lets `%kimi ask What is new?` be a question: to IPython, any line that ends in a question mark asks for help.
+
+A token transformer that comes before IPython's own one for help; it knows `%kimi ask` at the start of a line or after
+an equals sign, and nothing else. `%kimi?` still asks for help.
+"""
+
+from __future__ import annotations
+
+import tokenize
+from typing import TYPE_CHECKING
+
+from IPython.core.inputtransformer2 import TokenTransformBase, find_end_of_continued_line
+
+if TYPE_CHECKING:
+    from tokenize import TokenInfo
+
+__all__ = ["AskLine"]
+
+_BEGINNING = ["%", "kimi", "ask"]
+
+
+class AskLine(TokenTransformBase):
+    """Turns the line into a call of the magic, so that nobody reads the question mark."""
+
+    priority = 4  # IPython's HelpEnd has 5, and the smaller number wins
+
+    @classmethod
+    def find(cls, tokens_by_line: list[list[TokenInfo]]) -> AskLine | None:
+        """Find the first line that begins with `%kimi ask`, or assigns it."""
+        for line in tokens_by_line:
+            tokens = [token for token in line if token.type not in (tokenize.INDENT, tokenize.DEDENT)]
+            words = [token.string for token in tokens]
+            for start in {0, words.index("=") + 1 if "=" in words else 0}:
+                if words[start : start + 3] == _BEGINNING:
+                    return cls(tokens[0].start)  # where HelpEnd begins too: then the priority decides
+        return None
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """Rewrite that line."""
+        end = find_end_of_continued_line(lines, self.start_line)
+        before, _, line = "".join(lines[self.start_line : end + 1]).partition("%")
+        call = f"{before}get_ipython().run_line_magic('kimi', {_joined(line.removeprefix('kimi'))!r})\n"
+        return [*lines[: self.start_line], call, *lines[end + 1 :]]
+
+
+def _joined(text: str) -> str:
+    """Join lines that a backslash continues, as IPython does for any magic."""
+    return " ".join(part.rstrip().removesuffix("\\").strip() for part in text.split("\n")).strip()

@@ -1,0 +1,80 @@
+"""What most tests need: a scripted local server in a process of its own, and a kernel with the extension loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from kimi_magic.local import launch
+from tests.harness.kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from kimi_magic.local.launch import Local
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Local]:
+    """The scripted server, over a real socket; one for a worker."""
+    local = launch.start(engine="scripted")
+    yield local
+    local.close()
+
+
+@pytest.fixture
+def seen(server: Local) -> Seen:
+    """What arrives at the server from here on."""
+    seen = Seen(server)
+    seen.clear()
+    return seen
+
+
+class Seen:
+    """The requests that a scripted server has received."""
+
+    def __init__(self, server: Local) -> None:
+        self._url = server.url.removesuffix("/client/v4") + "/scripted/requests"
+        self._headers = {"authorization": f"Bearer {server.token}"}
+
+    def clear(self) -> None:
+        httpx.delete(self._url, headers=self._headers).raise_for_status()
+
+    def all(self) -> list[dict[str, object]]:
+        """Every request, oldest first."""
+        found: list[dict[str, object]] = httpx.get(self._url, headers=self._headers).raise_for_status().json()
+        return found
+
+    def last(self) -> dict[str, object]:
+        return self.all()[-1]
+
+
+@pytest.fixture(scope="session")
+def environment(server: Local) -> dict[str, str]:
+    """What a kernel has in its environment so that it asks the scripted server."""
+    return {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
+
+
+@pytest.fixture(scope="module")
+def warm_kernel(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with Kernel(environment, tmp_path_factory.mktemp("kernel")) as kernel:
+        assert kernel.run("%load_ext kimi_magic").ok
+        yield kernel
+
+
+@pytest.fixture
+def kernel(warm_kernel: Kernel) -> Kernel:
+    """A kernel with the extension freshly loaded: no conversation, no usage, nothing configured."""
+    cell = warm_kernel.run("get_ipython().config.pop('KimiMagics', None)\n%reload_ext kimi_magic\n%reset -f out")
+    assert cell.ok, cell.text
+    return warm_kernel
+
+
+@pytest.fixture
+def cold_kernel(environment: dict[str, str], tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel of its own for a test that unloads, or counts imports."""
+    with Kernel(environment, tmp_path) as kernel:
+        yield kernel
