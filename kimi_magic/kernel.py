@@ -100,7 +100,7 @@ def place(values: Settings) -> Place:
             _require_account(values)
             return Place("cloudflare", "credentials found")
         case "auto":
-            if not values.local_url and values.local_engine == "llama":
+            if values.local_engine == "llama" and not values.local_url and not values.local_model:
                 _require_local()
             return Place("local", "no Cloudflare credentials found", ("local model", "no account set"))
         case url:

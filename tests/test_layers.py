@@ -22,6 +22,7 @@ LAYERS = [
     # pure functions
     "command",
     "wire",
+    "refusals",
     "highlight",
     "mathematics",
     "dialect",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kimi_magic import errors, transport, wire
+from kimi_magic import errors, refusals, transport, wire
 from kimi_magic.errors import KimiError
 from kimi_magic.events import Event, Finished, Retrying, Started, TextDelta, ThinkingDelta
 from kimi_magic.messages import Message
@@ -233,19 +233,19 @@ DOCUMENTED = [
 
 @pytest.mark.parametrize("code", DOCUMENTED)
 def test_every_known_code_has_its_class_and_a_next_step(code: int) -> None:
-    error = transport.error_of(wire.Failure("words", code, 418))
+    error = refusals.error_of(wire.Failure("words", code, 418))
     assert error.hint
-    assert code in transport._BY_CODE
+    assert code in refusals._BY_CODE
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 410, 413, 418, 429, 500, 502, 503])
 def test_every_status_without_a_code_has_its_class(status: int) -> None:
-    assert transport.error_of(wire.Failure("words", None, status)).hint
+    assert refusals.error_of(wire.Failure("words", None, status)).hint
 
 
 def test_the_daily_allocation_is_known_by_its_words_too() -> None:
     failure = wire.Failure("you have used up your daily free allocation of 10,000 neurons", None, 429)
-    assert isinstance(transport.error_of(failure), errors.QuotaError)
+    assert isinstance(refusals.error_of(failure), errors.QuotaError)
 
 
 def test_a_key_never_travels_in_the_clear() -> None:
