@@ -108,7 +108,7 @@ def _reference(state: StateBlock, start: int, end: int, silent: bool) -> bool:  
         if start >= state.env.get(_BLANK, 0):
             state.env[_BLANK] = next((line for line in range(start, end) if state.isEmpty(line)), end)
         if state.env[_BLANK] == end:
-            mathematics.undecided(state, start)
+            mathematics.undecided(state, start, end)
     return reference(state, start, end, silent)
 
 
@@ -214,6 +214,12 @@ def _text(_: RendererHTML, tokens: Sequence[Token], at: int, *__: Any) -> str:
     return mathematics.protect(escape(tokens[at].content))
 
 
+def _cell(_: RendererHTML, tokens: Sequence[Token], at: int, *__: Any) -> str:
+    """Say "left" too: JupyterLab aligns the cells of an output right, and drops style sheets from untrusted ones."""
+    token = tokens[at]
+    return f'<{token.tag} style="{token.attrs.get("style", "text-align:left")}">'
+
+
 def _fence(_: RendererHTML, tokens: Sequence[Token], at: int, __: Any, env: Any) -> str:
     token = tokens[at]
     growing = LIVE in env and not _closed(token)
@@ -230,7 +236,8 @@ def _closed(fence: Token) -> bool:
 
 
 def _pre(html: str) -> str:
-    return f'<div class="highlight"><pre>{html}</pre></div>\n'
+    guard = "<span></span>" if html.startswith("\n") else ""  # HTML drops a newline that follows <pre>
+    return f'<div class="highlight"><pre>{guard}{html}</pre></div>\n'
 
 
 _RENDER = {
@@ -239,6 +246,8 @@ _RENDER = {
     "code_block": lambda _, tokens, at, *__: _pre(escape(tokens[at].content, quote=False)),
     "math_inline": lambda _, tokens, at, *__: mathematics.inline_html(tokens[at]),
     "math_block": lambda _, tokens, at, *__: mathematics.block_html(tokens[at].content),
+    "th_open": _cell,
+    "td_open": _cell,
     "table_open": lambda *_: '<div class="kimi-table"><table>\n',
     "table_close": lambda *_: "</table></div>\n",
 }

@@ -145,8 +145,7 @@ def load(shell: InteractiveShell) -> None:
     magics.matcher = completer.matcher(shell)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.input_transformer_manager.token_transformers.append(AskLine)
-    formatter = shell.display_formatter.ipython_display_formatter
-    formatter.for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
+    _display_formatter(shell).for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
 
 
 def _configure(shell: InteractiveShell) -> None:
@@ -168,11 +167,17 @@ def unload(shell: InteractiveShell) -> None:
         manager.magics[kind].pop("kimi", None)
         if before is not None:
             manager.magics[kind]["kimi"] = before
-    shell.configurables[:] = [found for found in shell.configurables if found is not magics]
+    configurables: list[object] = shell.configurables  # type: ignore[assignment]  # IPython declares shells only
+    configurables.remove(magics)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.input_transformer_manager.token_transformers.remove(AskLine)
-    _forget_reply(shell.display_formatter.ipython_display_formatter)
+    _forget_reply(_display_formatter(shell))
     kernel.close()
+
+
+def _display_formatter(shell: InteractiveShell) -> Any:
+    """IPython's register of objects that display themselves."""
+    return shell.display_formatter.ipython_display_formatter  # type: ignore[union-attr]  # None before start-up only
 
 
 def _forget_reply(formatter: Any) -> None:

@@ -23,14 +23,14 @@ STYLE = (
 .kimi{overflow-wrap:break-word}
 .kimi .kimi-table{overflow-x:auto;margin:0 0 1em}
 .kimi .kimi-table table{margin:0;border-collapse:collapse}
-.kimi th,.kimi td{text-align:left;padding:.35em .75em;max-width:32em;min-width:3em}
-.kimi th{border-bottom:1px solid var(--jp-border-color1,#8886)}
+.kimi .kimi-table :is(th,td){padding:.35em .75em;max-width:32em}
+.kimi .kimi-table th{border-bottom:1px solid var(--jp-border-color1,#8886)}
 .kimi .kimi-task{list-style:none;margin-inline-start:-1.2em}
 .kimi .highlight,.kimi div.kimi-math{margin:0 0 1em}
-.kimi pre{margin:0;padding:.6em .8em;overflow-x:auto;line-height:1.45;border-radius:3px;\
+.kimi .highlight pre{margin:0;padding:.6em .8em;overflow-x:auto;line-height:1.45;white-space:pre;word-break:normal;\
 background:var(--jp-cell-editor-background,var(--vscode-textCodeBlock-background,light-dark(#f6f8fa,#1c2128)))}
 .kimi .gh{font-weight:bold}
-.kimi div.kimi-math{overflow-x:auto;overflow-y:hidden}
+.kimi div.kimi-math{overflow:auto hidden}
 .kimi .kimi-link{text-decoration:underline dotted}
 .kimi blockquote{margin:1em 0;padding-inline-start:1em;border-inline-start:4px solid var(--jp-border-color2,#8886)}
 """

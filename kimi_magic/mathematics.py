@@ -19,7 +19,7 @@ CLASSES = frozenset({"kimi-math", "mathjax_ignore", "tex2jax_ignore"})
 """Class names in the HTML made here: ours, and what MathJax 3 and 4, then MathJax 2 (nbconvert), never look into."""
 
 UNDECIDED = "undecided"
-"""Key of the parser's env: the first top-level line whose meaning more text may still change."""
+"""Key of the parser's env: the first line whose meaning more text may still change."""
 
 _LONGEST = 5_000  # characters of an inline formula; bounds the search for a delimiter that never comes
 _ENVIRONMENTS = "align|alignat|aligned|array|cases|displaymath|eqnarray|equation|flalign|gather|gathered|multline|split"
@@ -168,11 +168,11 @@ def _last_line(state: "StateBlock", begin: int, start: int, end: int, closer: st
         if at >= 0:
             return None if state.src[at + len(closer) : state.eMarks[line]].strip() else line
     looked["until"] = end
-    undecided(state, start)
+    undecided(state, start, end)
     return None
 
 
-def undecided(state: "StateBlock", line: int) -> None:
-    """Note that what starts at `line` depends on text to come. Inside another block that is of no consequence."""
-    if state.level == 0:
+def undecided(state: "StateBlock", line: int, end: int) -> None:
+    """Note that what starts at `line` depends on text to come; not so where `end` is that of a finished quotation."""
+    if end == len(state.bMarks) - 1:  # the last mark is a sentinel
         state.env[UNDECIDED] = min(line, state.env.get(UNDECIDED, line))

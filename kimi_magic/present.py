@@ -39,11 +39,11 @@ def page(*pieces: str) -> str:
     return f'<div class="kimi">{"".join(pieces)}</div>'
 
 
-def thinking(text: str, took: float | None) -> str:
-    """Give the thinking, folded; empty for none."""
+def thinking(text: str, took: float) -> str:
+    """Give the thinking, which took so many seconds, folded; empty for none."""
     if not text.strip():
         return ""
-    summary = f"Thought for {seconds(took)}" if took is not None else "Thinking"
+    summary = f"Thought for {seconds(took)}"
     inner = f'<div style="{_THOUGHT}">{escape(text.strip())}</div>'
     return f'<details style="margin-bottom:.6em"><summary style="{_SUMMARY}">{summary}</summary>{inner}</details>'
 
@@ -52,7 +52,7 @@ def body(text: str, form: str) -> str:
     """Give a whole reply in one of the formats of `settings.FORMATS`."""
     from kimi_magic import markdown
 
-    if form == "text":
+    if form == "text" or (form == "json" and not _pretty(text)):
         return f'<div style="{_TEXT}">{escape(text)}</div>'
     if form == "json":
         return markdown.to_html(f"```json\n{_pretty(text)}\n```")
@@ -96,4 +96,4 @@ def _pretty(text: str) -> str:
     try:
         return json.dumps(json.loads(unfenced(text)), indent=2, ensure_ascii=False)
     except ValueError:
-        return text
+        return ""

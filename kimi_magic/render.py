@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kimi_magic.errors import Interrupted, KimiError
+from kimi_magic.errors import Interrupted
 from kimi_magic.events import Event, Idle, Retrying, TextDelta, ThinkingDelta
+from kimi_magic.models import LOCAL
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -59,12 +60,9 @@ def play(asking: Asking, view: View) -> Reply:
             for event in asking:
                 view.take(event)
     except KeyboardInterrupt:
-        view.finish(asking.reply)
         raise Interrupted(asking.reply) from None
-    except KimiError:
+    finally:
         view.finish(asking.reply)
-        raise
-    view.finish(asking.reply)
     return asking.reply
 
 
@@ -221,7 +219,7 @@ class CellView:
         reply = self._draft.reply
         if longest is not None and len(reply.thinking) > longest:
             return self._present.status("Thinking done; it is shown here with the whole reply.")
-        return self._present.thinking(reply.thinking, reply.timing.text)
+        return self._present.thinking(reply.thinking, reply.timing.thinking)
 
     def _put(self, html: str, source: str) -> None:
         self._publish({"text/html": self._present.page(html), "text/plain": source})
@@ -293,7 +291,7 @@ class _Others:
         self._mine = False
         self._displayed = not hasattr(self._publisher, "register_hook")
         if not self._displayed:
-            self._publisher.register_hook(self._hook)
+            self._publisher.register_hook(self._hook)  # type: ignore[attr-defined]  # the kernel's has it
 
     def _hook(self, message: Any) -> Any:
         if not self._mine:
@@ -321,11 +319,11 @@ class _Others:
 
 def status_of(draft: Draft, event: Event) -> str:
     """Say what a view waits for, in a few words; empty while there is nothing worth saying."""
-    name = draft.model.rpartition("/")[2]
+    name = "the local model" if draft.model == LOCAL else draft.model.rpartition("/")[2]
     if isinstance(event, Retrying):
         return f"Asking again in {event.seconds:.0f} s (try {event.attempt} of {event.of}): {event.reason}"
     if draft.thinking_tail:
-        return f"Thinking … {draft.elapsed:.0f} s  {draft.thinking_tail}"
+        return f"Thinking … {draft.elapsed:.0f} s · {draft.thinking_tail}"
     if draft.elapsed < _PATIENCE:
         return ""
     return f"Waiting for {name} … {draft.elapsed:.0f} s"

@@ -23,6 +23,11 @@ class Timing:
     text: float | None = None
     total: float = 0.0
 
+    @property
+    def thinking(self) -> float:
+        """Seconds until the text began; all of them where none came."""
+        return self.total if self.text is None else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -128,7 +133,7 @@ class Reply:
     def html(self) -> str:
         """The whole reply as one piece of safe HTML, with its stylesheet."""
         return present.style() + present.page(
-            present.thinking(self.thinking, self.timing.text),
+            present.thinking(self.thinking, self.timing.thinking),
             present.body(self.text, self.format) if self.text.strip() else "",
             present.notice(self.notice),
             present.footer(self.facts, self.badges),

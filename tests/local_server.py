@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -66,3 +67,9 @@ def error_of(answer: httpx.Response) -> tuple[int, int, str]:
     assert body["success"] is False
     assert body["messages"] == []
     return answer.status_code, body["errors"][0]["code"], body["errors"][0]["message"]
+
+
+def cpu_ticks(process: subprocess.Popen[str]) -> int:
+    """Hundredths of a second of processor time that the server has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return int(fields[11]) + int(fields[12])

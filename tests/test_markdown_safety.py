@@ -10,32 +10,9 @@ from hypothesis import strategies as st
 
 from kimi_magic.markdown import Document, to_html
 
-TAGS = set(
-    [
-        "a",
-        "br",
-        "code",
-        "em",
-        "s",
-        "span",
-        "strong",
-        "blockquote",
-        "div",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "ul",
-    ]
-)
-TAGS |= set(["table", "thead", "tbody", "tr", "th", "td"])
+INLINE = {"a", "br", "code", "em", "s", "span", "strong"}
+BLOCKS = {"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "ul"}
+TAGS = INLINE | BLOCKS | {"table", "thead", "tbody", "tr", "th", "td"}
 ATTRIBUTES = {"class": r"[a-z0-9 _-]+", "title": r".*", "start": r"\d+", "style": r"text-align:(left|right|center)"}
 LINK = {
     "href": r"(?i:https?://[^/]|mailto:[^/]).*",

@@ -141,7 +141,7 @@ def test_a_broken_reply_shows_what_came_and_then_the_error(kernel: Kernel) -> No
 def test_waiting_is_told_after_a_moment(kernel: Kernel) -> None:
     cell = kernel.run("%%kimi\n<<first 1.4>><<say ok>>")
     first = next(m for m in cell.messages if m["msg_type"] == "display_data")
-    assert first["content"]["data"]["text/plain"].startswith("Waiting for local")
+    assert first["content"]["data"]["text/plain"].startswith("Waiting for the local model")
     assert cell.text == "ok"
 
 

@@ -1,0 +1,112 @@
+"""What arrived, for tests: each request with its exact body, and when and how it ended.
+
+`GET /scripted/requests` lists it and `DELETE` clears it. Only the scripted engine has it: what a person asks a real
+model is written down nowhere.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PATH = "/scripted/requests"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One request."""
+
+    n: int
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    """Lower-case names; the value of `authorization` is replaced by "present"."""
+    body: str = ""
+    received: float = field(default_factory=time.time)
+    """Unix seconds, when its headers were read."""
+    closed: float | None = None
+    """Unix seconds, when its answer was complete or its client had gone."""
+    ended: str | None = None
+    """complete | client-closed | fault"""
+
+
+class Log:
+    """The requests since the start or the last clearing."""
+
+    def __init__(self, on_clear: Callable[[], None]) -> None:
+        self.entries: list[Entry] = []
+        self.on_clear = on_clear
+        self.count = 0
+
+    def routes(self) -> list[Route]:
+        """Return the routes that show and clear the log."""
+        return [Route(PATH, self.show, methods=["GET"]), Route(PATH, self.clear, methods=["DELETE"])]
+
+    async def show(self, _request: Request) -> Response:
+        """List what arrived."""
+        return JSONResponse([asdict(entry) for entry in self.entries])
+
+    async def clear(self, _request: Request) -> Response:
+        """Forget what arrived, and with it how often each fault has struck."""
+        self.entries = []
+        self.on_clear()
+        return JSONResponse([])
+
+    def watch(self, app: ASGIApp) -> ASGIApp:
+        """Wrap `app` so that each of its requests is recorded."""
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or scope["path"] == PATH:
+                await app(scope, receive, send)
+            else:
+                await self.follow(app, scope, receive, send)
+
+        return watched
+
+    async def follow(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request to its end and write down what happened."""
+        entry = self.open(scope)
+        body = bytearray()
+
+        async def receive_noted() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                end(entry, "client-closed")
+            elif message.get("body"):
+                body.extend(message["body"])
+            if not message.get("more_body"):
+                entry.body = body.decode("utf-8", "replace")
+            return message
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                end(entry, "fault" if scope.get("fault") else "complete")
+            await send(message)
+
+        try:
+            await app(scope, receive_noted, send_noted)
+        finally:
+            end(entry, "fault")
+
+    def open(self, scope: Scope) -> Entry:
+        """Start the entry of a request."""
+        headers: dict[str, Any] = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        if "authorization" in headers:
+            headers["authorization"] = "present"
+        self.count += 1
+        entry = Entry(self.count, scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers)
+        self.entries.append(entry)
+        return entry
+
+
+def end(entry: Entry, how: str) -> None:
+    """Note the end, unless an earlier one was noted."""
+    if entry.ended is None:
+        entry.closed = time.time()
+        entry.ended = how
