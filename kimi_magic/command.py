@@ -158,7 +158,7 @@ def _parser() -> _Parser:
 
 
 def parse_cell(line: str, cell: str) -> Ask:
-    """Parse `%%kimi LINE` with its body; raise CommandError or SettingError. The body is data: nothing in it is read."""
+    """Parse `%%kimi LINE` with its body, which is data; raise CommandError or SettingError."""
     return _ask(_split(line), _body(cell))
 
 

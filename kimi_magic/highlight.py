@@ -62,7 +62,7 @@ _RULES = (  # selector, JupyterLab's colour, VS Code's, and for other pages one 
     (".nf", "def", "symbolIcon-functionForeground", "#953800,#ffa657"),
     (":is(.nb,.nd)", "builtin", "debugTokenExpression-boolean", "#0b6285,#7ee0e0"),
     (":is(.nt,.na)", "attribute", "debugTokenExpression-name", "#0550ae,#79c0ff"),
-    (".gd", "error", "errorForeground", "#b31d28,#ff9a93"),
+    (".gd", "string", "errorForeground", "#b31d28,#ff9a93"),
     (".gi", "keyword", "debugTokenExpression-number", "#116329,#7ee787"),
 )
 STYLE = "".join(

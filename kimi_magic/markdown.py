@@ -58,6 +58,19 @@ def to_html(source: str) -> str:
     return "".join(_render(group.tokens, parsed.references) for group in parsed.groups)
 
 
+def clean(html: str) -> str:
+    """Make HTML that a model wrote safe: structure and text stay; styles, scripts, images and relative links go."""
+    return _html_cleaner().clean(html)
+
+
+def code_blocks(source: str) -> list[tuple[str, str]]:
+    """Find the fenced code of a document, also inside lists and quotes: (language in lower case or "", the code)."""
+    tokens: list[Token] = []
+    md = _parser()
+    md.block.parse(_normal(source), md, {}, tokens)
+    return [(token.info.strip().partition(" ")[0].lower(), token.content) for token in tokens if token.type == "fence"]
+
+
 class Document:
     """A reply while it comes: `feed` each delta, now and then `advance`, and at the end `html`.
 
@@ -227,6 +240,24 @@ def _cleaner() -> nh3.Cleaner:
         attributes={"a": {"href", "title"}, "span": {"title"}, "ol": {"start"}, "th": {"style"}, "td": {"style"}},
         allowed_classes={"span": spans, "div": spans, "li": {"kimi-task"}},
         filter_style_properties={"text-align"},
+        url_schemes={"http", "https", "mailto"},
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+
+
+@functools.cache
+def _html_cleaner() -> nh3.Cleaner:
+    """Build the only lock for HTML that comes from the model itself: no image, class, id or style passes it."""
+    return nh3.Cleaner(
+        tags=nh3.ALLOWED_TAGS - {"img", "map", "area"},
+        attributes={
+            "a": {"href", "title"},
+            "ol": {"start"},
+            "th": {"colspan", "rowspan"},
+            "td": {"colspan", "rowspan"},
+        },
         url_schemes={"http", "https", "mailto"},
         url_relative="deny",
         link_rel="noopener noreferrer nofollow",

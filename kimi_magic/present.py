@@ -31,7 +31,7 @@ def style() -> str:
     """Give the stylesheet of the Markdown, for a final output; its rules hold inside `.kimi` only."""
     from kimi_magic import markdown
 
-    return markdown.STYLE
+    return f"<style>{markdown.STYLE}</style>"
 
 
 def page(*pieces: str) -> str:

@@ -76,7 +76,7 @@ def view_for(shell: InteractiveShell | None, draft: Draft, *, stream: bool, thin
     if not hasattr(shell, "kernel"):
         return TerminalView(draft, sys.stdout.write, thinking=thinking)
     if not stream:
-        return StaticView()
+        return StaticView(thinking=thinking)
     return CellView(shell, draft, thinking=thinking, owner=owner)
 
 
@@ -93,10 +93,14 @@ class QuietView:
 class StaticView(QuietView):
     """One display, when the reply is complete. nbval compares the first display with the saved one."""
 
+    def __init__(self, *, thinking: bool) -> None:
+        self._thinking = thinking
+
     def finish(self, reply: Reply) -> None:
         """Display the reply, unless nothing came."""
         if _has_something(reply):
-            _show(reply._repr_mimebundle_())  # a protocol's name, not a private one
+            shown = reply if self._thinking else reply.without_thinking
+            _show(shown.bundle(shown.html))
 
 
 class TerminalView:
@@ -255,10 +259,9 @@ class CellView:
             self._others.close()
 
     def _whole(self, reply: Reply) -> dict[str, str]:
-        bundle: dict[str, str] = (
-            reply if self._thinking else reply.without_thinking
-        )._repr_mimebundle_()  # a protocol's name
-        return bundle
+        shown = reply if self._thinking else reply.without_thinking
+        # The document has rendered nearly all of it already; the other formats are rendered now.
+        return shown.bundle(shown.html_around(self._document.html()) if self._whole_text is None else shown.html)
 
     def _finish_blocks(self, reply: Reply) -> None:
         blocks = [*self._block, *(block.html for block in self._document.advance()), self._document.tail().html]

@@ -132,16 +132,24 @@ class Reply:
     @property
     def html(self) -> str:
         """The whole reply as one piece of safe HTML, with its stylesheet."""
+        return self.html_around(present.body(self.text, self.format) if self.text.strip() else "")
+
+    def html_around(self, body: str) -> str:
+        """The same, around a body that was made already."""
         return present.style() + present.page(
             present.thinking(self.thinking, self.timing.thinking),
-            present.body(self.text, self.format) if self.text.strip() else "",
+            body,
             present.notice(self.notice),
             present.footer(self.facts, self.badges),
         )
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002  # IPython's signature
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
         """Give HTML for a notebook and the source as plain text for everything else."""
-        return {"text/html": self.html, "text/plain": self.text or self.notice}
+        return self.bundle(self.html)
+
+    def bundle(self, html: str) -> dict[str, str]:
+        """HTML for a notebook, and the source for everything else."""
+        return {"text/html": html, "text/plain": self.text or self.notice}
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ def state():
     return {
         "line": dict(s.magics_manager.magics["line"]), "cell": dict(s.magics_manager.magics["cell"]),
         "registry": dict(s.magics_manager.registry), "configurables": list(s.configurables),
-        "matchers": list(s.Completer.custom_matchers), "transforms": list(s.input_transformer_manager.token_transformers),
+        "matchers": list(s.Completer.custom_matchers),
+        "transforms": list(s.input_transformer_manager.token_transformers),
         "printers": dict(s.display_formatter.ipython_display_formatter.type_printers),
         "deferred": dict(s.display_formatter.ipython_display_formatter.deferred_printers),
         "events": {name: list(found) for name, found in s.events.callbacks.items()},

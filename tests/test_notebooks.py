@@ -46,7 +46,7 @@ def streamed(path):
 
 def outputs_of(notebook):
     """What nbval would compare: all outputs, without what may differ."""
-    patterns = get_sanitize_patterns(SANITISE.read_text("utf-8"))
+    patterns = dict(get_sanitize_patterns(SANITISE.read_text("utf-8")))
     outputs = []
     for cell in notebook.cells:
         for output in copy.deepcopy(cell.get("outputs", [])):

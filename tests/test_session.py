@@ -69,8 +69,14 @@ def test_what_was_sent_is_sent_again_unchanged_and_only_grows(asker: Asker, seen
         asker.ask(text, settings=Settings(system="Be brief."))
     bodies: list[Any] = seen.all()
     said = [messages(request) for request in bodies]
-    assert said[2] == [("system", "Be brief."), ("user", "one <<say 1>>"), ("assistant", "1"), ("user", "two <<say 2>>"),
-                       ("assistant", "2"), ("user", "three <<say 3>>")]  # fmt: skip
+    assert said[2] == [
+        ("system", "Be brief."),
+        ("user", "one <<say 1>>"),
+        ("assistant", "1"),
+        ("user", "two <<say 2>>"),
+        ("assistant", "2"),
+        ("user", "three <<say 3>>"),
+    ]
     assert said[1] == said[2][:4]
     assert len({request["headers"]["x-session-affinity"] for request in bodies}) == 1
 

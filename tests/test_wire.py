@@ -137,7 +137,7 @@ def test_a_stream_without_a_reason_was_cut(frames: tuple[str, ...]) -> None:
     [
         '{"error":{"message":"AiError: Boom","code":3043}}',
         '{"error":[{"message":"Boom","code":3043}]}',
-        '{"errors":[{"message":"AiError: Ai: Boom (82a04848-1111-2222-3333-444455556666)","code":"3043"}],"success":false}',
+        '{"errors":[{"message":"AiError: Ai: Boom (82a04848)","code":"3043"}],"success":false}',
         '{"success":false,"errors":[{"message":"3043: Boom"}]}',
     ],
 )
