@@ -119,10 +119,16 @@ def test_a_reply_shows_while_it_streams(tmp_path):
     assert len({round(moment, 2) for moment in seen.values()}) >= 4
 
 
-@pytest.mark.parametrize("rest", ["", "print('before')\n"])
-def test_a_long_reply_shows_once(tmp_path, rest):
-    asked = f"{rest}import kimi_magic\nreply = kimi_magic.ask('<<tokens 2000>><<rate 4000>>')"
-    code, output, _ = played(notebook(tmp_path, asked, "print('whole:', reply.text)"))
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "%%kimi reply\n<<tokens 2000>><<rate 4000>>",  # its blocks become one output at the end
+        "print('Hello.')\nreply = kimi_magic.ask('<<tokens 2000>><<rate 4000>>')",  # they stay as they are
+    ],
+)
+def test_a_long_reply_shows_once(tmp_path, asked):
+    path = notebook(tmp_path, f"{LOAD}\nimport kimi_magic", asked, "print('whole:', reply.text)")
+    code, output, _ = played(path)
     assert code == 0
     streamed, _, whole = " ".join(output.split()).partition("whole: ")
     whole = whole.partition(" Answered on this machine")[0]

@@ -51,10 +51,11 @@ _RUN = """(panel, [command, cell]) => {
 }"""
 _FINISHED = "panel => panel.kimiRun.finished && panel.sessionContext.session.kernel.status === 'idle'"
 _WATCH = """(panel, cell) => {
-    const widget = panel.content.widgets[cell], node = widget.outputArea.node, seen = panel.kimiSeen = [];
+    const widget = panel.content.widgets[cell], node = widget.outputArea.node;
+    const seen = (panel.kimiSeen ||= {})[cell] = [];
     const look = () => seen.push({
         time: Date.now() / 1000,
-        characters: node.innerText.length,
+        text: node.innerText,
         running: widget.promptNode.innerText.includes('*'),
     });
     new MutationObserver(look).observe(node, {childList: true, subtree: true, characterData: true});
@@ -133,6 +134,9 @@ class Browser:
         tab.page.goto(f"{lab.url}/lab?reset", wait_until="domcontentloaded")
         tab.page.wait_for_function(_READY)
         tab.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+        tab.page.add_style_tag(
+            content="#jupyterlab-splash {display: none}"
+        )  # it would hide the page at a change of theme
         return tab
 
     def notebook7(self, lab: Lab, name: str) -> Notebook:
@@ -170,6 +174,11 @@ class Tab:
         if parts.scheme not in ("data", "blob", "file", "about") and parts.hostname not in _LOCAL:
             self.foreign.append(url)
 
+    def screenshot(self, path: Path | str) -> None:
+        """Take a picture, once all fonts are there: MathJax brings its own."""
+        self.page.evaluate("() => document.fonts.ready.then(() => true)")
+        self.page.screenshot(path=path)
+
     def close(self) -> None:
         """Close the page."""
         self.page.close()
@@ -196,7 +205,7 @@ class Sight:
     """What a cell's output showed at one time (epoch seconds), and whether the cell still ran."""
 
     time: float
-    characters: int
+    text: str
     running: bool
 
 
@@ -248,9 +257,9 @@ class Notebook:
         """Note every change of a cell's output in the page from here on, for `seen`."""
         self.ask(_WATCH, cell)
 
-    def seen(self) -> list[Sight]:
+    def seen(self, cell: int) -> list[Sight]:
         """What `watch` has noted."""
-        return [Sight(**each) for each in self.ask("panel => panel.kimiSeen")]
+        return [Sight(**each) for each in self.ask("(panel, cell) => panel.kimiSeen[cell]", cell)]
 
     def interrupt(self) -> None:
         """Press the stop button."""
@@ -296,7 +305,7 @@ class Notebook:
 
     def screenshot(self, path: Path | str) -> None:
         """Take a picture of the tab."""
-        self.tab.page.screenshot(path=path)
+        self.tab.screenshot(path)
 
     def close(self, *, shutdown: bool = True) -> None:
         """Save and close the notebook, and end its kernel."""
