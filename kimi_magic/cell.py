@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from kimi_magic.reply import Reply
+    from kimi_magic.session import Asking
+    from kimi_magic.settings import Settings
 
 __all__ = ["ask", "painted", "run"]
 
@@ -72,21 +74,26 @@ def run(
     owner: bool = False,
 ) -> Reply:
     """Ask, paint and deliver; see `ask`. `owner` says that the whole cell is this question."""
-    from kimi_magic import render
+    try:
+        values = kernel.resolve(options)
+        with kernel.ask(text, values, new=new, history=history) as asking:
+            reply = _play(asking, None if quiet else shell, values, owner=owner)
+    except Interrupted as stopped:
+        _deliver(shell, stopped.reply, dest)
+        raise
+    except KeyboardInterrupt:  # before the first event, or while something was imported for it
+        from kimi_magic.reply import Reply
 
-    values = kernel.resolve(options)
-    asking = kernel.ask(text, options, new=new, history=history)
-    with asking:
-        view: render.View = render.QuietView()
-        if not quiet:
-            view = render.view_for(shell, asking.draft, stream=values.stream, thinking=values.thinking, owner=owner)
-        try:
-            reply = render.play(asking, view)
-        except Interrupted as stopped:
-            _deliver(shell, stopped.reply, dest)
-            raise
+        raise Interrupted(Reply()) from None
     _deliver(shell, reply, dest)
     return reply
+
+
+def _play(asking: Asking, shell: InteractiveShell | None, values: Settings, *, owner: bool) -> Reply:
+    from kimi_magic import render
+
+    view = render.view_for(shell, asking.draft, stream=values.stream, thinking=values.thinking, owner=owner)
+    return render.play(asking, view)
 
 
 def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:

@@ -4,78 +4,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import enum
 import keyword
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kimi_magic import settings
 from kimi_magic.errors import CommandError
+from kimi_magic.options import DEST_HELP, OPTIONS, WORDS
 
-__all__ = [
-    "OPTIONS",
-    "WORDS",
-    "Ask",
-    "Command",
-    "Option",
-    "Reset",
-    "SetModel",
-    "ShowConfig",
-    "ShowHelp",
-    "ShowStatus",
-    "ShowUsage",
-    "Use",
-    "parse_cell",
-    "parse_line",
-]
+__all__ = ["Ask", "Command", "SetModel", "Show", "Use", "parse_cell", "parse_line"]
 
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option of an ask. `setting` names the setting that it overrides, for this ask alone; empty for a flag."""
-
-    flags: tuple[str, ...]
-    help: str
-    setting: str = ""
-    metavar: str = ""
-    choices: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Its name in code: the long flag, without dashes."""
-        return self.flags[-1].lstrip("-").replace("-", "_")
-
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """What argparse has to know of it."""
-        text = self.help.replace("%", "%%")
-        if not self.setting:
-            return {"action": "store_true", "help": text}
-        return {"dest": self.name, "metavar": self.metavar, "default": None, "help": text}
-
-
-OPTIONS = (
-    Option(("-m", "--model"), "ask this model: a short name such as k2.6, or a full id", "model", "NAME"),
-    Option(("-s", "--system"), "a system message, from this question on", "system", "TEXT"),
-    Option(
-        ("-f", "--format"),
-        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html",
-        "format",
-        "FORMAT",
-        settings.FORMATS,
-    ),
-    Option(("--max-tokens",), "most tokens of the reply, thinking included", "max_tokens", "N"),
-    Option(("--temperature",), "0 to 2; not sent unless given", "temperature", "T"),
-    Option(("--top-p",), "0 to 1; not sent unless given", "top_p", "P"),
-    Option(("--effort",), "thinking: off, low, medium, high", "effort", "EFFORT", settings.EFFORTS),
-    Option(("--timeout",), "longest time for the whole reply: 30, 45s, 2m", "timeout", "TIME"),
-    Option(("--new",), "begin a fresh conversation"),
-    Option(("--no-history",), "ask outside the conversation: nothing of it is sent, nothing is kept in it"),
-    Option(("-q", "--quiet"), "show nothing; the reply is in DEST and in Out"),
-)
-DEST_HELP = "variable that receives the reply"
 
 _BY_FLAG = {flag: option for option in OPTIONS for flag in option.flags}
 
@@ -93,11 +35,6 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowStatus:
-    """Show where questions go, with which model and credentials, and what was used."""
-
-
-@dataclass(frozen=True, slots=True)
 class Use:
     """Send questions to local, cloudflare, auto or a URL; empty shows where they go."""
 
@@ -111,37 +48,17 @@ class SetModel:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShowUsage:
-    """Show tokens and cost."""
+class Show(enum.Enum):
+    """A word that takes nothing: what it shows, or in the case of `reset` does."""
+
+    STATUS = ""
+    USAGE = "usage"
+    RESET = "reset"
+    CONFIG = "config"
+    HELP = "help"
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Begin a new conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShowConfig:
-    """Show every setting with its value and source."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShowHelp:
-    """Show what can be typed."""
-
-
-Command = Ask | ShowStatus | Use | SetModel | ShowUsage | Reset | ShowConfig | ShowHelp
-
-WORDS = {
-    "ask": "ask a question in one line: %kimi ask [options] TEXT",
-    "use": "where questions go: %kimi use local | cloudflare | auto | URL",
-    "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
-    "usage": "tokens and cost so far",
-    "reset": "begin a new conversation",
-    "config": "every setting, its value and where that came from",
-    "help": "this list",
-}
+Command = Ask | Use | SetModel | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -173,7 +90,7 @@ def parse_line(line: str) -> Command:
     rest = rest.strip()
     match word:
         case "":
-            return ShowStatus()
+            return Show.STATUS
         case "ask":
             words, question = _leading_options(rest)
             return _ask(words, question)
@@ -181,8 +98,7 @@ def parse_line(line: str) -> Command:
             return Use(str(settings.parse("endpoint", rest, "%kimi use")) if rest else "")
         case "model":
             return SetModel(rest)
-    plain: dict[str, Command] = {"usage": ShowUsage(), "reset": Reset(), "config": ShowConfig(), "help": ShowHelp()}
-    if word not in plain:
+    if word not in WORDS:
         near = difflib.get_close_matches(word, WORDS, n=1, cutoff=0.5)
         meant = f"Did you mean `%kimi {near[0]}`?" if near else "To ask it: %kimi ask TEXT."
         raise CommandError(f"%kimi has no word {word!r}.", hint=f"{meant} `%kimi help` lists the words.")
@@ -190,7 +106,7 @@ def parse_line(line: str) -> Command:
         raise CommandError(
             f"`%kimi {word}` takes nothing after it, not {rest!r}.", hint="`%kimi help` lists the words."
         )
-    return plain[word]
+    return Show(word)
 
 
 def _split(line: str) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from kimi_magic import command, models
+from kimi_magic import models
+from kimi_magic.options import OPTIONS, WORDS
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
-    from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["candidates", "matcher"]
+__all__ = ["candidates", "complete"]
 
 _PLACES = ("local", "cloudflare", "auto", "https://")
 
@@ -36,30 +36,25 @@ def candidates(line: str, names: tuple[str, ...] = ()) -> tuple[str, list[str]]:
 
 
 def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]:  # noqa: FBT001  # private
-    options = {flag: option for option in command.OPTIONS for flag in option.flags}
+    options = {flag: option for option in OPTIONS for flag in option.flags}
     last = options.get(before[-1]) if before else None
     if last is not None and last.setting:
         return list(models.names()) if last.setting == "model" else list(last.choices)
     if cell:
         return [*options, *([] if before else names)]
     if not before:
-        return list(command.WORDS)
+        return list(WORDS)
     values: dict[str, list[str]] = {"use": list(_PLACES), "model": list(models.names()), "ask": list(options)}
     return values.get(before[0], [])
 
 
-def matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Any]:
-    """Make the matcher that IPython asks, bound to the variables of `shell`."""
-    from IPython.core.completer import SimpleCompletion, context_matcher
+def complete(context: CompletionContext, namespace: Iterable[str]) -> Any:
+    """Answer IPython: what can stand at the cursor, and whether the other completions are to be left out."""
+    from IPython.core.completer import SimpleCompletion
 
-    @context_matcher()  # type: ignore[untyped-decorator]  # IPython's decorator has no types
-    def kimi_matcher(context: CompletionContext) -> Any:
-        line = (
-            context.full_text.split("\n")[context.cursor_line][: context.cursor_position] if context.full_text else ""
-        )
-        names = tuple(name for name in shell.user_ns if not name.startswith("_"))
-        word, found = candidates(line, names if context.cursor_line == 0 else ())
-        completions = [SimpleCompletion(text=choice, type="kimi") for choice in found]
-        return {"completions": completions, "matched_fragment": word, "suppress": bool(found)}
-
-    return kimi_matcher  # type: ignore[no-any-return]
+    lines = context.full_text.split("\n")
+    line = lines[context.cursor_line][: context.cursor_position]
+    names = tuple(name for name in namespace if not name.startswith("_"))
+    word, found = candidates(line, names if context.cursor_line == 0 else ())
+    completions = [SimpleCompletion(text=choice, type="kimi") for choice in found]
+    return {"completions": completions, "matched_fragment": word, "suppress": bool(found)}

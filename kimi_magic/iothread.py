@@ -19,6 +19,8 @@ from typing import Any, Generic, TypeVar
 __all__ = ["Feed", "IOThread"]
 
 T = TypeVar("T")
+Produce = Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]
+"""A coroutine function that hands what it makes to the function that it is given."""
 TICK = 0.1
 """Seconds after which a waiting caller gets None, so that it can move a clock."""
 
@@ -33,20 +35,28 @@ class Feed(Generic[T]):
     raised. `close()` may be called from any thread, at any time; it cancels the coroutine and does not wait for it.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, produce: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, produce: Produce[T]) -> None:
         # A queue and not a pipe: SimpleQueue.get is woken by a signal, and put never blocks the loop.
         self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._future: Future[None] = asyncio.run_coroutine_threadsafe(self._run(produce), loop)
-        self._future.add_done_callback(self._ended)
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._over = False
+        try:
+            loop.call_soon_threadsafe(self._begin, produce)
+        except BaseException:  # Ctrl-C on the way back: the loop may have begun already, and nobody could stop it
+            self.close()
+            raise
 
-    async def _run(self, produce: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> None:
-        await produce(self._items.put)
+    def _begin(self, produce: Produce[T]) -> None:
+        if self._closed:
+            self._items.put((_END, None))
+            return
+        self._task = self._loop.create_task(produce(self._items.put))
+        self._task.add_done_callback(self._ended)
 
-    def _ended(self, future: Future[None]) -> None:
-        self._items.put((_END, None if future.cancelled() else future.exception()))
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._items.put((_END, None if task.cancelled() else task.exception()))
 
     def __iter__(self) -> Feed[T]:
         return self
@@ -65,14 +75,15 @@ class Feed(Generic[T]):
             raise StopIteration
         return item  # type: ignore[no-any-return]  # the queue also carries the end mark
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether the coroutine was ended by `close`."""
-        return self._future.cancelled()
-
     def close(self) -> None:
         """End the coroutine, and with it its connection."""
-        self._future.cancel()
+        self._closed = True
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and everything on it
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 class IOThread:
@@ -95,7 +106,7 @@ class IOThread:
         """Run a coroutine there; its result can be waited for from any other thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
-    def feed(self, produce: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]]) -> Feed[T]:
+    def feed(self, produce: Produce[T]) -> Feed[T]:
         """Run `produce(emit)` there and give what it emits."""
         return Feed(self.loop, produce)
 

@@ -11,12 +11,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from kimi_magic import models, settings
+from kimi_magic import settings
 from kimi_magic.errors import CommandError, LocalModelError, MissingCredential, SettingError
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
+    from kimi_magic import models
     from kimi_magic.local.launch import Local
     from kimi_magic.session import Asking, Session
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
@@ -32,11 +34,12 @@ _WAYS_ON = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where questions go: a name to show, the reason it was chosen, and the badges that its replies carry."""
+    """Where questions go: a name to show, the reason it was chosen, the badges of its replies, who bills them."""
 
     name: str
     why: str
     badges: tuple[str, ...] = ()
+    charged: bool = False
 
 
 class _State:
@@ -95,16 +98,16 @@ def place(values: Settings) -> Place:
             return Place("local", "chosen", ("local model",))
         case "cloudflare":
             _require_account(values)
-            return Place("cloudflare", "chosen")
+            return Place("cloudflare", "chosen", charged=True)
         case "auto" if values.account_id or values.api_token:
             _require_account(values)
-            return Place("cloudflare", "credentials found")
+            return Place("cloudflare", "credentials found", charged=True)
         case "auto":
             if values.local_engine == "llama" and not values.local_url and not values.local_model:
                 _require_local()
             return Place("local", "no Cloudflare credentials found", ("local model", "no account set"))
         case url:
-            return Place(url, "chosen")
+            return Place(url, "chosen", charged=urlsplit(url).hostname == "gateway.ai.cloudflare.com")
 
 
 def _require_account(values: Settings) -> None:
@@ -132,6 +135,8 @@ def _require_local() -> None:
 
 def model(values: Settings, where: Place) -> models.Model:
     """Decide which model is asked; raise UnknownModel or SettingError."""
+    from kimi_magic import models
+
     name = values.model.strip()
     if where.name == "local":
         # A name set for Cloudflare must not stop the local model; one on the cell itself is meant.
@@ -145,7 +150,7 @@ def model(values: Settings, where: Place) -> models.Model:
 
 def transport(values: Settings, where: Place) -> Transport:
     """Give the transport to a place; the same one as long as place and credentials are the same."""
-    from kimi_magic.transport import CLOUDFLARE, Endpoint, HttpTransport
+    from kimi_magic.transport import Endpoint, HttpTransport
 
     if where.name == "local" and not values.local_url:
         key: object = (values.local_engine, values.local_model, values.api)
@@ -155,7 +160,7 @@ def transport(values: Settings, where: Place) -> Transport:
     if where.name == "local":
         endpoint = Endpoint.workers_ai(values.local_url, "local", values.local_token, values.api)
     elif where.name == "cloudflare":
-        endpoint = Endpoint.workers_ai(CLOUDFLARE, values.account_id, values.api_token, values.api, values.gateway)
+        endpoint = Endpoint.workers_ai(values.api_base, values.account_id, values.api_token, values.api, values.gateway)
     else:
         endpoint = Endpoint.compatible(where.name, values.api_key, values.api_token)
     key = (endpoint.url, endpoint.secret, values.gateway)
@@ -203,18 +208,23 @@ def _start_local(values: Settings) -> Local:
     return _state.local
 
 
-def ask(text: str, options: Mapping[str, object], *, new: bool = False, history: bool = True) -> Asking:
-    """Send a question with the settings in force and give its events; see Session.ask for what it raises."""
-    if not text.strip():
-        raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
-    values = resolve(options)
-    where = place(values)
-    chosen = model(values, where)
-    carrier = transport(values, where)
+def ask(text: str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:
+    """Send a question with these settings and give its events; see Session.ask for what it raises."""
     from kimi_magic.messages import Message
 
-    question = Message.of("user", text)
-    return current().ask(question, values, carrier, chosen, new=new, history=history, badges=where.badges)
+    if not text.strip():
+        raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
+    where = place(values)
+    return current().ask(
+        Message.of("user", text),
+        values,
+        transport(values, where),
+        model(values, where),
+        new=new,
+        history=history,
+        badges=where.badges,
+        charged=where.charged,
+    )
 
 
 def close() -> None:

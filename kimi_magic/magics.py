@@ -6,21 +6,23 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.completer import context_matcher
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import TraitType
 from traitlets.config import Config
 
-from kimi_magic import cell as cells
-from kimi_magic import command, completer, kernel, settings
+from kimi_magic import options, settings
 from kimi_magic.ask_line import AskLine
 from kimi_magic.errors import Interrupted, KimiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kimi_magic import command
     from kimi_magic.reply import Reply
 
 __all__ = ["KimiMagics", "load", "unload"]
@@ -33,10 +35,14 @@ class _Setting(TraitType):  # type: ignore[type-arg]  # the type differs by sett
 
     def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002  # traitlets' signature
         """Give the value in force."""
+        from kimi_magic import kernel
+
         return getattr(kernel.resolve(), self.name or "")
 
     def set(self, obj: Any, value: Any) -> None:  # noqa: ARG002
         """Set it for this kernel; raises SettingError."""
+        from kimi_magic import kernel
+
         kernel.configure(self.name or "", value)
 
     def default_value_repr(self) -> str:
@@ -45,10 +51,10 @@ class _Setting(TraitType):  # type: ignore[type-arg]  # the type differs by sett
 
 
 def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare to IPython what `command` parses; it makes the `?` help of it."""
-    for option in reversed(command.OPTIONS):
+    """Declare to IPython what `command` parses; it makes the `?` help of that."""
+    for option in reversed(options.OPTIONS):
         function = argument(*option.flags, **option.keywords)(function)
-    function = argument("dest", nargs="?", default="", metavar="DEST", help=command.DEST_HELP)(function)
+    function = argument("dest", nargs="?", default="", metavar="DEST", help=options.DEST_HELP)(function)
     decorated: Callable[..., Any] = magic_arguments()(function)
     return decorated
 
@@ -77,31 +83,28 @@ class KimiMagics(Magics):
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
         use, model, usage, reset, config, help.
         """
+        from kimi_magic import command
+
         if cell is None:
             return self._line(command.parse_line(line))
         return self._ask(command.parse_cell(line, cell), owner=self._owns_cell())
 
     def _line(self, parsed: command.Command) -> object:
-        if isinstance(parsed, command.Ask):
-            return self._ask(parsed, owner=False)
         from kimi_magic import status
+        from kimi_magic.command import Ask, SetModel, Use
 
         match parsed:
-            case command.Use(endpoint):
+            case Ask():
+                return self._ask(parsed, owner=False)
+            case Use(endpoint):
                 return status.use(endpoint)
-            case command.SetModel(name):
+            case SetModel(name):
                 return status.model(name)
-            case command.ShowUsage():
-                return status.usage()
-            case command.Reset():
-                return status.reset()
-            case command.ShowConfig():
-                return status.config()
-            case command.ShowHelp():
-                return status.words()
-        return status.overview()
+        return status.show(parsed)
 
     def _ask(self, asked: command.Ask, *, owner: bool) -> Reply:
+        from kimi_magic import cell as cells
+
         try:
             return cells.run(
                 self.shell,
@@ -142,15 +145,29 @@ def load(shell: InteractiveShell) -> None:
     magics = KimiMagics(shell=shell, config=Config())
     magics.replaced = {kind: manager.magics[kind].get("kimi") for kind in ("line", "cell")}
     shell.register_magics(magics)
-    magics.matcher = completer.matcher(shell)
+    magics.matcher = _matcher(shell)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.input_transformer_manager.token_transformers.append(AskLine)
     _display_formatter(shell).for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
 
 
+def _matcher(shell: InteractiveShell) -> Callable[..., Any]:
+    """Make the completion; what it offers is imported when it is first asked."""
+
+    @context_matcher()  # type: ignore[untyped-decorator]  # IPython's decorator has no types
+    def kimi_matcher(context: CompletionContext) -> Any:
+        from kimi_magic import completer
+
+        return completer.complete(context, shell.user_ns)
+
+    return kimi_matcher  # type: ignore[no-any-return]
+
+
 def _configure(shell: InteractiveShell) -> None:
     """Take what IPython's configuration files set; a wrong value there must not keep the extension from loading."""
     for name, value in shell.config.get("KimiMagics", {}).items():
+        from kimi_magic import kernel
+
         try:
             kernel.configure(name, value)
         except KimiError as error:
@@ -172,6 +189,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.input_transformer_manager.token_transformers.remove(AskLine)
     _forget_reply(_display_formatter(shell))
+    from kimi_magic import kernel
+
     kernel.close()
 
 
@@ -188,6 +207,8 @@ def _forget_reply(formatter: Any) -> None:
 
 def _show(shell: InteractiveShell, reply: object) -> None:
     """Show nothing for a reply that its own cell has painted; anything else shows itself as usual."""
+    from kimi_magic import cell as cells
+
     if not cells.painted(shell, reply):
         raise NotImplementedError  # IPython's way to say: use the other formatters
     if not hasattr(shell, "kernel") and sys.stdout.isatty():

@@ -6,7 +6,6 @@ Sources: Cloudflare's pricing and model pages (August to October 2026) and the c
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +115,8 @@ def resolve(name: str) -> str:
         return _SHORT[short]
     if name.strip() in MODELS or "/" in name.strip():
         return name.strip()
+    import difflib
+
     near = difflib.get_close_matches(short, [*_SHORT, *MODELS], n=3, cutoff=0.5)
     raise UnknownModel(
         f"There is no model {name!r}.",
@@ -146,8 +147,6 @@ def estimate(text: str) -> tuple[int, int]:
 
 def cost(model_id: str, usage: Usage) -> float | None:
     """US dollars for `usage`: exact where the service gave neurons, else by the price list, else None."""
-    if model_id == LOCAL:
-        return None
     if usage.neurons is not None:
         return usage.neurons * NEURON_PRICE
     price = known(model_id).price

@@ -73,7 +73,7 @@ def notice(text: str) -> str:
 
 def footer(facts: Sequence[str], badges: Sequence[str]) -> str:
     """Give the last line: badges, then facts."""
-    pills = "".join(f'<span style="{_BADGE}">{escape(badge)}</span>' for badge in badges)
+    pills = "".join(f'<span style="{_BADGE}">{escape(badge)}</span> ' for badge in badges)
     return f'<div style="{_FOOTER}">{pills}{escape(" · ".join(facts))}</div>'
 
 

@@ -7,9 +7,12 @@ there is one output. Outputs that are not ours are never cleared: where there ar
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kimi_magic.errors import Interrupted
@@ -236,10 +239,11 @@ class CellView:
             self._send(bundle)
 
     def _send(self, bundle: dict[str, str]) -> None:
-        if self._handle is None:
-            self._handle = _show(bundle, live=True)
-        else:
-            self._handle.update(bundle, raw=True)
+        with _uninterrupted():  # an output that was sent and not noted would be sent again at the end
+            if self._handle is None:
+                self._handle = _show(bundle, live=True)
+            else:
+                self._handle.update(bundle, raw=True)
 
     def finish(self, reply: Reply) -> None:
         """Put the whole reply into one output; where others wrote into the cell, add only what is missing."""
@@ -264,16 +268,10 @@ class CellView:
         return shown.bundle(shown.html_around(self._document.html()) if self._whole_text is None else shown.html)
 
     def _finish_blocks(self, reply: Reply) -> None:
-        blocks = [*self._block, *(block.html for block in self._document.advance()), self._document.tail().html]
+        tail = self._document.tail()
         present = self._present
         end = present.notice(reply.notice) + present.footer(reply.facts, reply.badges)
-        self._put(
-            "".join(blocks) + end + present.style(),
-            reply.text[-self._document_rest() :] if self._document_rest() else "",
-        )
-
-    def _document_rest(self) -> int:
-        return sum(map(len, self._block_source)) + len(self._document.tail().source)
+        self._put("".join([*self._block, tail.html, end, present.style()]), "".join(self._block_source) + tail.source)
 
     def _retract(self) -> None:
         """Take back a status line that no reply followed: an empty output is invisible everywhere."""
@@ -318,6 +316,22 @@ class _Others:
     def close(self) -> None:
         if hasattr(self._publisher, "unregister_hook"):
             self._publisher.unregister_hook(self._hook)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block, which must be short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[Any] = []
+    handler = signal.signal(signal.SIGINT, lambda *args: came.append(args))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if came and callable(handler):
+            handler(*came[-1])
 
 
 def status_of(draft: Draft, event: Event) -> str:

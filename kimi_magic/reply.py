@@ -35,7 +35,7 @@ class Reply:
 
     `text` is the reply as Markdown source and `thinking` what the model wrote before it. `finish` says why it ended;
     `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
-    `answered_by` the name that the service gave. `str(reply)` is the text.
+    `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -50,6 +50,7 @@ class Reply:
     tool_calls: tuple[tuple[str, str, str], ...] = ()
     format: str = "markdown"
     badges: tuple[str, ...] = ()
+    charged: bool = True
 
     def __str__(self) -> str:
         return self.text
@@ -66,7 +67,7 @@ class Reply:
     @property
     def cost(self) -> float | None:
         """US dollars: exact where the service reported neurons, else by the price list; None for no known price."""
-        return models.cost(self.model, self.usage)
+        return models.cost(self.model, self.usage) if self.charged else None
 
     @property
     def code(self) -> str:
@@ -160,6 +161,7 @@ class Draft:
     max_tokens: int
     format: str = "markdown"
     badges: tuple[str, ...] = ()
+    charged: bool = True
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
@@ -237,6 +239,7 @@ class Draft:
             tool_calls=tuple((call[0], call[1], call[2]) for call in self._calls.values()),
             format=self.format,
             badges=self.badges,
+            charged=self.charged,
         )
         if self._finished is None:
             return reply

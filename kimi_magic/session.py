@@ -38,7 +38,7 @@ class Session:
         self.replies = 0
         self.unpriced = 0
 
-    def ask(  # each is one thing that a caller must decide
+    def ask(
         self,
         question: Message,
         settings: Settings,
@@ -48,28 +48,32 @@ class Session:
         new: bool = False,
         history: bool = True,
         badges: tuple[str, ...] = (),
+        charged: bool = True,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         With `new` it begins a fresh conversation, which takes the old one's place once a reply has come; with
-        `history=False` it is asked outside any. Raises CommandError for what cannot be sent, and
-        TooLarge where it cannot fit the model's window by any estimate.
+        `history=False` it is asked outside any. `charged` says that Cloudflare bills it. Raises CommandError for what
+        cannot be sent, and TooLarge where it cannot fit the model's window by any estimate.
         """
-        self._take_turn()
+        if self._owner == threading.get_ident():
+            raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
         try:
+            self._turn.acquire()
+            self._owner = threading.get_ident()
             conversation = self.conversation if history and not new else Conversation()
             opening = conversation.opening(question, settings.system)
             request = _request(conversation.messages + opening, settings, model)
-            return Asking(self, conversation, opening, request, transport, settings, badges, keep=history)
+            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged)
+            return Asking(self, conversation, opening, request, transport, settings, draft, keep=history)
         except BaseException:
-            self._turn.release()
+            if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
+                self._give_turn()
             raise
 
-    def _take_turn(self) -> None:
-        if self._turn.locked() and self._owner == threading.get_ident():
-            raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
-        self._turn.acquire()
-        self._owner = threading.get_ident()
+    def _give_turn(self) -> None:
+        self._owner = 0
+        self._turn.release()
 
     def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool) -> None:
         if turn.messages and keep:
@@ -81,7 +85,7 @@ class Session:
             self.usage += reply.usage
             self.unpriced += reply.cost is None
             self.cost += reply.cost or 0.0
-        self._turn.release()
+        self._give_turn()
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays."""
@@ -94,7 +98,7 @@ class Asking:
     Iterate it once. It ends with an error of ours, or when the reply is complete, or after `close` on any thread.
     """
 
-    def __init__(  # noqa: PLR0917  # made in one place
+    def __init__(
         self,
         session: Session,
         conversation: Conversation,
@@ -102,7 +106,7 @@ class Asking:
         request: Request,
         transport: Transport,
         settings: Settings,
-        badges: tuple[str, ...],
+        draft: Draft,
         *,
         keep: bool,
     ) -> None:
@@ -113,7 +117,7 @@ class Asking:
         self._lock = threading.Lock()
         self._closed = False
         self.request = request
-        self.draft = Draft(request.model, request.max_tokens, settings.format, badges)
+        self.draft = draft
         limits = Limits(
             settings.connect_timeout, settings.first_timeout, settings.idle_timeout, settings.timeout, settings.retries
         )
@@ -147,6 +151,11 @@ class Asking:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        # Ctrl-C can come between the sending and the `with`; then nobody else can give the turn back.
+        if hasattr(self, "_feed"):
+            self.close()
 
     def close(self) -> None:
         """End it: a reply that is not complete is cut, stays in the conversation, and its connection is closed."""

@@ -8,7 +8,6 @@ configuration folder, the default. Credentials are `Secret`: they never show the
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -139,6 +138,14 @@ def _endpoint(value: object) -> str:
     return text.rstrip("/")
 
 
+def _base(value: object) -> str:
+    text = _text(value).strip().rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("is not an https URL, and a token would travel in the clear")
+    return text
+
+
 def _account(value: object) -> str:
     text = _text(value).strip()
     if text and (len(text) != 32 or set(text) - set("0123456789abcdef")):  # noqa: PLR2004  # hex digits of 16 bytes
@@ -180,6 +187,13 @@ class Settings:
     account_id: str = _setting("", _account, "Cloudflare account id", "CLOUDFLARE_ACCOUNT_ID", portable=False)
     api_token: Secret = _setting(Secret(""), _secret, "Workers AI token", "CLOUDFLARE_API_TOKEN", portable=False)
     api: str = _setting("run", _one_of(*APIS), "run: /ai/run; chat: /ai/v1/chat/completions")
+    api_base: str = _setting(
+        "https://api.cloudflare.com/client/v4",
+        _base,
+        "where Cloudflare's API is",
+        "CLOUDFLARE_API_BASE_URL",
+        portable=False,
+    )
     gateway: str = _setting("", _text, "AI Gateway that requests go through")
     api_key: Secret = _setting(Secret(""), _secret, "key for a URL endpoint", portable=False)
     local_url: str = _setting("", _text, "a local server that runs already; empty: one is started", portable=False)
@@ -262,6 +276,8 @@ def _files(environment: Mapping[str, str], folder: Path) -> list[tuple[str, Mapp
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from kimi_magic import kernel, models, settings
-from kimi_magic.command import WORDS
+from kimi_magic.command import Show
 from kimi_magic.errors import KimiError
+from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
 
-__all__ = ["config", "model", "overview", "reset", "usage", "use", "words"]
+__all__ = ["config", "model", "overview", "reset", "show", "usage", "use", "words"]
+
+
+def show(what: Show) -> Report:
+    """Answer a word that takes nothing."""
+    answers = {Show.STATUS: overview, Show.USAGE: usage, Show.RESET: reset, Show.CONFIG: config, Show.HELP: words}
+    return answers[what]()
 
 
 def overview() -> Report:
@@ -88,7 +95,7 @@ def usage() -> Report:
     used = session.usage
     cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
     total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
-    columns = ("turn", "question", "tokens in", "of them cached", "out", "cost")
+    columns = ("turn", "question", "tokens in", "cached", "out", "cost")
     return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
 
 

@@ -25,9 +25,8 @@ from kimi_magic.errors import BrokenReply, KimiError, NetworkError, SettingError
 from kimi_magic.events import Event, Metered, Retrying, Started
 from kimi_magic.settings import Secret
 
-__all__ = ["CLOUDFLARE", "Endpoint", "HttpTransport", "Limits", "Transport"]
+__all__ = ["Endpoint", "HttpTransport", "Limits", "Transport"]
 
-CLOUDFLARE = "https://api.cloudflare.com/client/v4"
 _GATEWAY_HOST = "gateway.ai.cloudflare.com"
 _METERED_EVERY = 0.25
 _LONGEST_PAUSE = 30.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kimi_magic import command
+from kimi_magic import command, options
 from kimi_magic.command import Ask, parse_cell, parse_line
 from kimi_magic.errors import CommandError, KimiError, SettingError
 
@@ -35,8 +35,8 @@ def test_any_body_passes_unchanged(text: str) -> None:
     assert parse_cell("", text + "\n").question == text
 
 
-@pytest.mark.parametrize("option", [option for option in command.OPTIONS if option.setting], ids=lambda o: o.name)
-def test_every_option_with_a_value_becomes_a_setting(option: command.Option) -> None:
+@pytest.mark.parametrize("option", [option for option in options.OPTIONS if option.setting], ids=lambda o: o.name)
+def test_every_option_with_a_value_becomes_a_setting(option: options.Option) -> None:
     for flag in option.flags:
         asked = parse_cell(f"{flag} '{VALUES[option.name]}'", "hi")
         assert list(asked.options) == [option.setting]
@@ -89,7 +89,7 @@ def test_options_may_stand_before_a_question_in_one_line() -> None:
     assert asked.quiet
 
 
-@pytest.mark.parametrize("word", command.WORDS)
+@pytest.mark.parametrize("word", options.WORDS)
 def test_every_word_is_understood_alone(word: str) -> None:
     if word == "ask":
         with pytest.raises(CommandError, match="empty"):

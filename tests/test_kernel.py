@@ -16,6 +16,9 @@ from kimi_magic.settings import Secret, Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kimi_magic.local.launch import Local
+    from tests.conftest import Seen
+
 ACCOUNT = "0" * 32
 TOKEN = Secret("cfut_token")
 
@@ -23,7 +26,7 @@ TOKEN = Secret("cfut_token")
 def test_credentials_choose_cloudflare_and_its_default_model() -> None:
     values = Settings(account_id=ACCOUNT, api_token=TOKEN)
     where = kernel.place(values)
-    assert (where.name, where.badges) == ("cloudflare", ())
+    assert (where.name, where.badges, where.charged) == ("cloudflare", (), True)
     assert kernel.model(values, where).id == models.DEFAULT
 
 
@@ -77,7 +80,7 @@ def test_configuring_a_name_that_is_none_is_refused() -> None:
 
 def test_an_empty_question_is_refused_before_anything_starts() -> None:
     with pytest.raises(CommandError, match="empty"):
-        kernel.ask(" \n", {})
+        kernel.ask(" \n", Settings())
 
 
 SCRIPT = """
@@ -99,6 +102,24 @@ def script(code: str, environment: dict[str, str], folder: Path) -> subprocess.C
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.parametrize("api", ["run", "chat"])
+def test_cloudflares_own_way_is_gone_from_credentials_to_cost(
+    server: Local, seen: Seen, tmp_path: Path, api: str
+) -> None:
+    account = {"CLOUDFLARE_ACCOUNT_ID": ACCOUNT, "CLOUDFLARE_API_TOKEN": server.token, "KIMI_GATEWAY": "mine"}
+    environment = account | {"CLOUDFLARE_API_BASE_URL": server.url, "KIMI_API": api}
+    done = script(
+        "import kimi_magic\nr = kimi_magic.ask('<<say Hello>>')\nprint(r, r.badges, r.cost)", environment, tmp_path
+    )
+    words = done.stdout.split()
+    assert words[:2] == ["Hello", "()"], done.stderr
+    assert float(words[2]) > 0
+    request: Any = seen.last()
+    path = {"run": f"run/{models.DEFAULT}", "chat": "v1/chat/completions"}[api]
+    assert request["path"] == f"/client/v4/accounts/{ACCOUNT}/ai/{path}"
+    assert request["headers"]["cf-aig-gateway-id"] == "mine"
 
 
 def test_a_plain_script_asks_without_ipython_and_ends_cleanly(environment: dict[str, str], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ LAYERS = [
     "messages",
     "events",
     "settings",
+    "options",
     "models",
     # pure functions
     "command",

@@ -80,6 +80,10 @@ def test_no_price_shows_no_money() -> None:
     assert "$" not in "".join(Reply("x", finish="stop", model="@cf/any/model", usage=Usage(1, 0, 1)).facts)
 
 
+def test_what_nobody_bills_shows_no_money() -> None:
+    assert Reply("x", model="@cf/moonshotai/kimi-k2.6", usage=Usage(1, 0, 1, None, 5.0), charged=False).cost is None
+
+
 def test_names_and_badges_are_text() -> None:
     html = Reply("x", finish="stop", model="<b>m</b>", badges=("<i>b</i>",)).html
     assert "<b>m" not in html

@@ -42,7 +42,7 @@ def test_cloudflares_own_names_are_read() -> None:
     assert found.api_token.reveal() == "cfut_abc"
 
 
-@pytest.mark.parametrize("name", ["api_token", "api_key", "account_id", "endpoint", "local_url"])
+@pytest.mark.parametrize("name", ["api_token", "api_key", "account_id", "endpoint", "local_url", "api_base"])
 def test_a_projects_file_may_not_hold_credentials_or_say_where_questions_go(tmp_path: Path, name: str) -> None:
     (tmp_path / "pyproject.toml").write_text(f"[tool.kimi_magic]\n{name} = 'x'\n")
     with pytest.raises(SettingError, match="may not decide"):
@@ -54,7 +54,7 @@ def test_a_projects_file_may_not_hold_credentials_or_say_where_questions_go(tmp_
     [("temperature", "hot"), ("temperature", 2.1), ("top_p", -0.1), ("max_tokens", 0), ("max_tokens", 1.5),
      ("effort", "max"), ("stream", "maybe"), ("idle_timeout", "-3s"), ("idle_timeout", "5 parsecs"), ("retries", 99),
      ("format", "yaml"), ("endpoint", "somewhere"), ("endpoint", "https://u:p@example.org"), ("account_id", "abc"),
-     ("api", "soap"), ("api_token", "two words"), ("temperature", True)],
+     ("api", "soap"), ("api_base", "http://example.org"), ("api_token", "two words"), ("temperature", True)],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_source(name: str, value: Any) -> None:
     with pytest.raises(SettingError, match=rf"^{name} \(%config\): "):

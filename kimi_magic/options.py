@@ -1,0 +1,70 @@
+"""What may be typed after `%kimi` and `%%kimi`: the options of a question and the words, each once.
+
+The parser, the `?` help, the completion and the tests are all made of these tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kimi_magic import settings
+
+__all__ = ["DEST_HELP", "OPTIONS", "WORDS", "Option"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of an ask. `setting` names the setting that it overrides, for this ask alone; empty for a flag."""
+
+    flags: tuple[str, ...]
+    help: str
+    setting: str = ""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in code: the long flag, without dashes."""
+        return self.flags[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What argparse has to know of it."""
+        text = self.help.replace("%", "%%")
+        if not self.setting:
+            return {"action": "store_true", "help": text}
+        return {"dest": self.name, "metavar": self.metavar, "default": None, "help": text}
+
+
+OPTIONS = (
+    Option(("-m", "--model"), "ask this model: a short name such as k2.6, or a full id", "model", "NAME"),
+    Option(("-s", "--system"), "a system message, from this question on", "system", "TEXT"),
+    Option(
+        ("-f", "--format"),
+        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html",
+        "format",
+        "FORMAT",
+        settings.FORMATS,
+    ),
+    Option(("--max-tokens",), "most tokens of the reply, thinking included", "max_tokens", "N"),
+    Option(("--temperature",), "0 to 2; not sent unless given", "temperature", "T"),
+    Option(("--top-p",), "0 to 1; not sent unless given", "top_p", "P"),
+    Option(("--effort",), "thinking: off, low, medium, high", "effort", "EFFORT", settings.EFFORTS),
+    Option(("--timeout",), "longest time for the whole reply: 30, 45s, 2m", "timeout", "TIME"),
+    Option(("--new",), "begin a fresh conversation"),
+    Option(("--no-history",), "ask outside the conversation: nothing of it is sent, nothing is kept in it"),
+    Option(("-q", "--quiet"), "show nothing; the reply is in DEST and in Out"),
+)
+DEST_HELP = "variable that receives the reply"
+
+
+WORDS = {
+    "ask": "ask a question in one line: %kimi ask [options] TEXT",
+    "use": "where questions go: %kimi use local | cloudflare | auto | URL",
+    "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
+    "usage": "tokens and cost so far",
+    "reset": "begin a new conversation",
+    "config": "every setting, its value and where that came from",
+    "help": "this list",
+}
