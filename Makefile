@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo lab test lint bench clean
+.PHONY: demo lab test lint save bench clean
 
 demo: $(VENV)/demo.stamp  ## a real model on this machine answers in a notebook, in this terminal
 	@$(PY) notebooks/demo.py notebooks/01_quickstart.ipynb
@@ -13,13 +13,16 @@ lab: $(VENV)/lab.stamp  ## the same notebook in JupyterLab
 	$(PY) -m jupyterlab notebooks/01_quickstart.ipynb
 
 test: $(VENV)/dev.stamp lint  ## everything that must pass
-	$(PY) -m pytest -n 2 --dist loadgroup tests
+	$(PY) -m pytest -n 2 --dist loadscope tests
 	$(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
 
 lint: $(VENV)/dev.stamp
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+save: $(VENV)/dev.stamp  ## run the notebooks and save the outputs that nbval compares
+	$(PY) notebooks/save.py notebooks/*.ipynb
 
 bench: $(VENV)/dev.stamp  ## every figure of the README
 	$(PY) -m benchmarks

@@ -95,7 +95,7 @@ def parse_line(line: str) -> Command:
             words, question = _leading_options(rest)
             return _ask(words, question)
         case "use":
-            return Use(str(settings.parse("endpoint", rest, "%kimi use")) if rest else "")
+            return Use(str(settings.parse("endpoint", rest, "option")) if rest else "")
         case "model":
             return SetModel(rest)
     if word not in WORDS:

@@ -49,7 +49,8 @@ __all__ = [
     "UnknownModel",
 ]
 
-_RED, _DIM, _PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+# The plain red of the sixteen colours is too faint on the background that JupyterLab gives an error.
+_RED, _DIM, _PLAIN = "\x1b[1;38;5;196m", "\x1b[2m", "\x1b[0m"
 _LONGEST_LINE = 400
 
 
@@ -101,7 +102,7 @@ class KimiError(Exception):
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
     return line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 1] + "…"
 
 

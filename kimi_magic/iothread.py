@@ -92,6 +92,7 @@ class IOThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._pid = 0
 
     @property
@@ -99,7 +100,8 @@ class IOThread:
         """The running loop."""
         with self._lock:
             if self._loop is None or self._loop.is_closed() or self._pid != os.getpid():
-                self._loop, self._pid = _start(), os.getpid()
+                self._loop, self._thread = _start()
+                self._pid = os.getpid()
             return self._loop
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -117,6 +119,7 @@ class IOThread:
         """
         with self._lock:
             loop, self._loop = self._loop, None
+            thread, self._thread = self._thread, None
         if loop is None or self._pid != os.getpid() or loop.is_closed():
             for coroutine in closing:
                 coroutine.close()
@@ -125,13 +128,15 @@ class IOThread:
         with contextlib.suppress(TimeoutError):
             ending.result(timeout=_FAREWELL)
         loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
+            thread.join(_FAREWELL)
 
 
 async def _all(coroutines: tuple[Coroutine[Any, Any, None], ...]) -> None:
     await asyncio.gather(*coroutines, return_exceptions=True)
 
 
-def _start() -> asyncio.AbstractEventLoop:
+def _start() -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 
@@ -143,9 +148,10 @@ def _start() -> asyncio.AbstractEventLoop:
         finally:
             _wind_down(loop)
 
-    threading.Thread(target=run, name="kimi-io", daemon=True).start()
+    thread = threading.Thread(target=run, name="kimi-io", daemon=True)
+    thread.start()
     ready.wait()
-    return loop
+    return loop, thread
 
 
 def _wind_down(loop: asyncio.AbstractEventLoop) -> None:

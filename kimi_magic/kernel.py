@@ -158,7 +158,13 @@ def transport(values: Settings, where: Place) -> Transport:
             return _state.transports.setdefault(key, _LocalTransport(values))
     endpoint: Endpoint
     if where.name == "local":
-        endpoint = Endpoint.workers_ai(values.local_url, "local", values.local_token, values.api)
+        endpoint = Endpoint.workers_ai(
+            values.local_url,
+            "local",
+            values.local_token,
+            values.api,
+            signed_with="KIMI_LOCAL_TOKEN",
+        )
     elif where.name == "cloudflare":
         endpoint = Endpoint.workers_ai(values.api_base, values.account_id, values.api_token, values.api, values.gateway)
     else:

@@ -13,7 +13,7 @@ from traitlets import TraitType
 from traitlets.config import Config
 
 from kimi_magic import options, settings
-from kimi_magic.ask_line import AskLine
+from kimi_magic.cell_input import AskLine, empty_cell
 from kimi_magic.errors import Interrupted, KimiError
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def load(shell: InteractiveShell) -> None:
     magics.matcher = _matcher(shell)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.input_transformer_manager.token_transformers.append(AskLine)
+    shell.input_transformers_cleanup.append(empty_cell)
     _display_formatter(shell).for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
 
 
@@ -188,6 +189,7 @@ def unload(shell: InteractiveShell) -> None:
     configurables.remove(magics)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.input_transformer_manager.token_transformers.remove(AskLine)
+    shell.input_transformers_cleanup.remove(empty_cell)
     _forget_reply(_display_formatter(shell))
     from kimi_magic import kernel
 

@@ -26,17 +26,20 @@ STYLE = (
 .kimi .kimi-table :is(th,td){padding:.35em .75em;max-width:32em}
 .kimi .kimi-table th{border-bottom:1px solid var(--jp-border-color1,#8886)}
 .kimi .kimi-task{list-style:none;margin-inline-start:-1.2em}
+.kimi .kimi-task>:is(ol,ul){margin-inline-start:1.2em}
 .kimi .highlight,.kimi div.kimi-math{margin:0 0 1em}
 .kimi .highlight pre{margin:0;padding:.6em .8em;overflow-x:auto;line-height:1.45;white-space:pre;word-break:normal;\
+font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,monospace));\
 background:var(--jp-cell-editor-background,var(--vscode-textCodeBlock-background,light-dark(#f6f8fa,#1c2128)))}
 .kimi .gh{font-weight:bold}
 .kimi div.kimi-math{overflow:auto hidden}
+.kimi div.kimi-math>mjx-container{margin:.3em 0!important}
 .kimi .kimi-link{text-decoration:underline dotted}
 .kimi blockquote{margin:1em 0;padding-inline-start:1em;border-inline-start:4px solid var(--jp-border-color2,#8886)}
 """
     + highlight.STYLE
 )
-"""Style sheet for these blocks inside an element of class `kimi`: the text of a `<style>`, under 2 kB."""
+"""Style sheet for these blocks inside an element of class `kimi`: the text of a `<style>`, about 2 kB."""
 
 _NEWLINE = re.compile(r"\r\n?|\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")

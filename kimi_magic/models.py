@@ -44,7 +44,9 @@ class Price:
 class Model:
     """A model's limits, in tokens, and what a request to it costs.
 
-    `window` holds the request and the reply together, `output` is the most it writes in one reply (thinking included).
+    `window` holds the request and the reply together, `output` is the most it writes in one reply (thinking included),
+    `usual` what it is allowed where nothing else is set: the service's own default is not documented, so one is always
+    sent.
     `billed_as` names the model that really answers where an id is an alias. `thinking` is `always` where it cannot
     be switched off.
     """
@@ -55,6 +57,7 @@ class Model:
     price: Price | None = None
     billed_as: str = ""
     thinking: Literal["never", "optional", "always"] = "optional"
+    usual: int = 16_384
     note: str = ""
 
 
@@ -91,7 +94,7 @@ MODELS = {
             Price(3.00, 0.30, 15.00, "2026-07"),
             note="proxied through AI Gateway",
         ),
-        Model(LOCAL, 8_192, 2_048, thinking="never", note="the model on this machine"),
+        Model(LOCAL, 8_192, 8_192, thinking="never", usual=2_048, note="the model on this machine"),
     )
 }
 

@@ -10,8 +10,10 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["body", "footer", "notice", "page", "seconds", "status", "style", "thinking"]
+__all__ = ["body", "footer", "notice", "page", "printable", "seconds", "status", "style", "thinking"]
 
+# MathJax 3 and 4, then 2: what was only escaped is no formula, whatever dollars and backslashes it holds.
+_PLAIN = "mathjax_ignore tex2jax_ignore"
 # Inline and short: a live output is sent many times, and a front end drops the stylesheets of a notebook it does not
 # trust. The names are those of JupyterLab's and VS Code's themes; the last value serves a page that has neither.
 _FAINT = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))"
@@ -44,7 +46,7 @@ def thinking(text: str, took: float) -> str:
     if not text.strip():
         return ""
     summary = f"Thought for {seconds(took)}"
-    inner = f'<div style="{_THOUGHT}">{escape(text.strip())}</div>'
+    inner = f'<div class="{_PLAIN}" style="{_THOUGHT}">{escape(text.strip())}</div>'
     return f'<details style="margin-bottom:.6em"><summary style="{_SUMMARY}">{summary}</summary>{inner}</details>'
 
 
@@ -53,7 +55,7 @@ def body(text: str, form: str) -> str:
     from kimi_magic import markdown
 
     if form == "text" or (form == "json" and not _pretty(text)):
-        return f'<div style="{_TEXT}">{escape(text)}</div>'
+        return f'<div class="{_PLAIN}" style="{_TEXT}">{escape(text)}</div>'
     if form == "json":
         return markdown.to_html(f"```json\n{_pretty(text)}\n```")
     if form == "html":
@@ -63,26 +65,39 @@ def body(text: str, form: str) -> str:
 
 def status(text: str) -> str:
     """Give the line that stands below a reply while it is on its way."""
-    return f'<div style="{_STATUS}">{escape(text)}</div>'
+    return f'<div class="{_PLAIN}" style="{_STATUS}">{escape(text)}</div>'
 
 
 def notice(text: str) -> str:
     """Give a remark that the reader must not miss; empty for none."""
-    return f'<div style="{_NOTICE}">{escape(text)}</div>' if text else ""
+    return f'<div class="{_PLAIN}" style="{_NOTICE}">{escape(text)}</div>' if text else ""
 
 
 def footer(facts: Sequence[str], badges: Sequence[str]) -> str:
     """Give the last line: badges, then facts."""
     pills = "".join(f'<span style="{_BADGE}">{escape(badge)}</span> ' for badge in badges)
-    return f'<div style="{_FOOTER}">{pills}{escape(" · ".join(facts))}</div>'
+    return f'<div class="{_PLAIN}" style="{_FOOTER}">{pills}{escape(" · ".join(facts))}</div>'
 
 
 def seconds(time: float) -> str:
-    """Write a duration as a person would: 0.4 s, 12 s, 2 min 5 s."""
+    """Write a duration as a person would: <0.1 s, 0.4 s, 12 s, 2 min 5 s."""
+    if time < 0.05:  # noqa: PLR2004  # where 0.0 s would be
+        return "<0.1 s"
     if time < 9.95:  # noqa: PLR2004  # below ten a tenth matters
         return f"{time:.1f} s"
     minutes, rest = divmod(round(time), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+# What a terminal would obey, made visible: control pictures for the old ones, one mark for the rest.
+_OBEYED = (
+    {n: 0x2400 + n for n in range(32) if chr(n) not in "\n\t"} | {127: 0x2421} | dict.fromkeys(range(128, 160), 0xFFFD)
+)
+
+
+def printable(text: str) -> str:
+    """Give text that a terminal shows and does not obey: of all control characters only line ends and tabs stay."""
+    return text.translate(_OBEYED)
 
 
 def unfenced(text: str) -> str:

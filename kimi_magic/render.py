@@ -8,6 +8,8 @@ there is one output. Outputs that are not ours are never cleared: where there ar
 from __future__ import annotations
 
 import contextlib
+import math
+import shutil
 import signal
 import sys
 import threading
@@ -15,8 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kimi_magic import present
 from kimi_magic.errors import Interrupted
-from kimi_magic.events import Event, Idle, Retrying, TextDelta, ThinkingDelta
+from kimi_magic.events import Event, TextDelta
 from kimi_magic.models import LOCAL
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["CellView", "QuietView", "StaticView", "TerminalView", "View", "play", "view_for"]
 
 _EVERY = 0.1
-"""Seconds between two paintings."""
+_STATUS_EVERY = 0.4
+"""Seconds between two paintings, of text and of what is waited for."""
 _COST_FACTOR = 5
 """A painting that took t seconds is followed by a pause of at least this times t."""
 _FREEZE = 1_500
@@ -107,7 +111,7 @@ class StaticView(QuietView):
 
 
 class TerminalView:
-    """Plain text as it arrives; thinking is counted, not shown."""
+    """Plain text as it arrives. Thinking is one line that is overwritten, and leaves its duration."""
 
     def __init__(self, draft: Draft, write: Callable[[str], Any], *, thinking: bool) -> None:
         self._draft = draft
@@ -115,36 +119,41 @@ class TerminalView:
         self._thinking = thinking
         self._status = ""
         self._tty = sys.stdout.isatty()
-        self._last = "\n"
+        self._last = ""
 
     def take(self, event: Event) -> None:
         """Write text at once, anything else to the line that is overwritten."""
         if isinstance(event, TextDelta):
             self._say("")
-            self._write(event.text)
+            if self._last == "" and self._thinking and self._draft.thinking_tail:
+                self._write(self._dim(f"Thought for {present.seconds(self._draft.reply.timing.thinking)}") + "\n")
+            self._write(present.printable(event.text))
             self._last = event.text[-1:] or self._last
             sys.stdout.flush()
         elif not self._draft.has_text:
-            self._say(status_of(self._draft, event))
+            self._say(status_of(self._draft))
 
     def _say(self, status: str) -> None:
         if status == self._status or not self._tty:
             return
         self._status = status
-        self._write(f"\r\x1b[K\x1b[2m{status}\x1b[0m" if status else "\r\x1b[K")
+        line = present.printable(status)[: shutil.get_terminal_size().columns - 1]
+        self._write("\r\x1b[K" + (self._dim(line) if line else ""))
         sys.stdout.flush()
+
+    def _dim(self, text: str) -> str:
+        return f"\x1b[2m{text}\x1b[0m" if self._tty else text
 
     def finish(self, reply: Reply) -> None:
         """Write the notice and the footer."""
         self._say("")
         if not _has_something(reply):
             return
-        end = "" if self._last == "\n" else "\n"
+        end = "" if self._last in ("", "\n") else "\n"
         notice = f"{reply.notice}\n" if reply.notice else ""
         badges = "".join(f"[{badge}] " for badge in reply.badges)
-        facts = " · ".join(reply.facts)
-        dim, plain = ("\x1b[2m", "\x1b[0m") if self._tty else ("", "")
-        self._write(f"{end}{notice}{dim}{badges}{facts}{plain}\n")
+        facts = self._dim(present.printable(badges + " · ".join(reply.facts)))
+        self._write(f"{end}{notice}{facts}\n")
         sys.stdout.flush()
 
 
@@ -153,9 +162,8 @@ class CellView:
 
     def __init__(self, shell: InteractiveShell, draft: Draft, *, thinking: bool, owner: bool) -> None:
         # Imported while the request is on its way, so that the first token finds everything ready.
-        from kimi_magic import markdown, present
+        from kimi_magic import markdown
 
-        self._present = present
         self._document = markdown.Document()
         self._draft = draft
         # Blocks are a matter of Markdown; the other formats are painted as one text until they are complete.
@@ -170,42 +178,43 @@ class CellView:
         self._sent = 0
         self._due = 0.0
         self._status = ""
+        self._changed = False
 
     def take(self, event: Event) -> None:
-        """Take one event; paint when it is time."""
+        """Take one event; paint when it is time and something has changed."""
         if isinstance(event, TextDelta):
+            if not self._text:
+                self._due = 0.0  # the first word waits for nothing
             (self._document.feed if self._whole_text is None else self._whole_text.append)(event.text)
             self._text += len(event.text)
-            self._status = ""
-        elif isinstance(event, ThinkingDelta):
-            self._text += len(event.text)
-            self._status = status_of(self._draft, event)
-        elif self._text == 0 or not self._draft.has_text:
-            status = status_of(self._draft, event)
-            if not status or (status == self._status and isinstance(event, Idle)):
-                return
+            self._changed = True
+        status = "" if self._draft.has_text else status_of(self._draft)
+        if status != self._status:
             self._status = status
-        now = time.monotonic()
-        if now >= self._due:
+            self._changed = True
+        if self._changed and (now := time.monotonic()) >= self._due:
             self._paint(now)
 
     def _paint(self, start: float) -> None:
+        if not self._draft.has_text:
+            self._put(present.status(self._status), self._status)
+            self._sent = 0  # the budget is the text's
+            self._due = start + _STATUS_EVERY
+            return
         if self._whole_text is None:
             self._freeze()
             tail = self._document.tail()
             html, source = tail.html, "".join(self._block_source) + tail.source
         else:
             source = "".join(self._whole_text)
-            html = self._present.body(source, "text")
-        status = self._present.status(self._status) if self._status else ""
-        pieces = [self._opening(_SHORT_THINKING), *self._block, html, status]
+            html = present.body(source, "text")
+        self._due = start + _EVERY
+        pieces = [self._opening(_SHORT_THINKING), *self._block, html]
         size = sum(map(len, pieces)) + len(source) + _ENVELOPE
         if self._sent and self._sent + size > _BYTES_TO_BEGIN + _BYTES_PER_CHARACTER * self._text:
-            self._due = start + _EVERY
             return
-        self._put("".join(pieces), source or self._status)
-        spent = time.monotonic() - start
-        self._due = start + max(_EVERY, _COST_FACTOR * spent)
+        self._put("".join(pieces), source)
+        self._due = start + max(_EVERY, _COST_FACTOR * (time.monotonic() - start))
 
     def _freeze(self) -> None:
         """Give finished blocks an output of their own once there are enough of them."""
@@ -213,7 +222,9 @@ class CellView:
             self._block.append(block.html)
             self._block_source.append(block.source)
             if sum(map(len, self._block_source)) >= _FREEZE:
-                self._put(self._opening() + "".join(self._block), "".join(self._block_source))
+                # A page needs the stylesheet once; it holds for the live tail below as well.
+                style = "" if self._frozen else present.style()
+                self._put(style + self._opening() + "".join(self._block), "".join(self._block_source))
                 self._block.clear()
                 self._block_source.clear()
                 self._handle = None
@@ -225,11 +236,12 @@ class CellView:
             return ""
         reply = self._draft.reply
         if longest is not None and len(reply.thinking) > longest:
-            return self._present.status("Thinking done; it is shown here with the whole reply.")
-        return self._present.thinking(reply.thinking, reply.timing.thinking)
+            return present.status("Thinking done; it is shown here with the whole reply.")
+        return present.thinking(reply.thinking, reply.timing.thinking)
 
     def _put(self, html: str, source: str) -> None:
-        self._publish({"text/html": self._present.page(html), "text/plain": source})
+        self._changed = False
+        self._publish({"text/html": present.page(html), "text/plain": source})
 
     def _publish(self, bundle: dict[str, str]) -> None:
         self._sent += sum(map(len, bundle.values())) + _ENVELOPE
@@ -269,7 +281,6 @@ class CellView:
 
     def _finish_blocks(self, reply: Reply) -> None:
         tail = self._document.tail()
-        present = self._present
         end = present.notice(reply.notice) + present.footer(reply.facts, reply.badges)
         self._put("".join([*self._block, tail.html, end, present.style()]), "".join(self._block_source) + tail.source)
 
@@ -334,11 +345,12 @@ def _uninterrupted() -> Iterator[None]:
             handler(*came[-1])
 
 
-def status_of(draft: Draft, event: Event) -> str:
+def status_of(draft: Draft) -> str:
     """Say what a view waits for, in a few words; empty while there is nothing worth saying."""
     name = "the local model" if draft.model == LOCAL else draft.model.rpartition("/")[2]
-    if isinstance(event, Retrying):
-        return f"Asking again in {event.seconds:.0f} s (try {event.attempt} of {event.of}): {event.reason}"
+    if draft.retry is not None:
+        left, retry = draft.retry
+        return f"Asking again in {math.ceil(left)} s (try {retry.attempt} of {retry.of}): {retry.reason}"
     if draft.thinking_tail:
         return f"Thinking … {draft.elapsed:.0f} s · {draft.thinking_tail}"
     if draft.elapsed < _PATIENCE:

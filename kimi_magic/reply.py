@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kimi_magic import models, present
-from kimi_magic.events import Event, Finish, Finished, Metered, Started, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import (
+    Event,
+    Finish,
+    Finished,
+    Metered,
+    Retrying,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from kimi_magic.messages import Usage
 
 __all__ = ["Draft", "Reply", "Timing"]
@@ -25,8 +35,8 @@ class Timing:
 
     @property
     def thinking(self) -> float:
-        """Seconds until the text began; all of them where none came."""
-        return self.total if self.text is None else self.text
+        """Seconds from the first event to the first text, or to the end where no text came."""
+        return (self.total if self.text is None else self.text) - (self.first or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,8 @@ class Reply:
                 "Raise --max-tokens, or ask with --effort low or off."
             )
         if self.finish == "length":
-            return f"The reply ends here because it reached {self.max_tokens:,} tokens. Raise --max-tokens for more."
+            limit = f"The reply ends here because it reached {self.max_tokens:,} tokens"
+            return f"{limit}{'. Raise --max-tokens for more.' if self._has_room else ', all that the model can write.'}"
         if self.finish == "content_filter":
             return "The service's content filter ended this reply."
         if not self.text.strip():
@@ -108,6 +119,11 @@ class Reply:
         if self.format == "json":
             return self._json_notice
         return "" if self.format != "code" or self.code else "There is no code block in this reply."
+
+    @property
+    def _has_room(self) -> bool:
+        known = models.known(self.model)
+        return self.max_tokens < min(known.output, known.window - self.usage.input)
 
     @property
     def _json_notice(self) -> str:
@@ -168,6 +184,7 @@ class Draft:
     _calls: dict[int, list[str]] = field(default_factory=dict)
     _finished: Finished | None = None
     _usage: Usage = Usage()
+    _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
     _start: float = 0.0
     _first: float | None = None
@@ -192,6 +209,8 @@ class Draft:
             case ToolCallDelta(index, id_, name, arguments):
                 call = self._calls.setdefault(index, [id_, name, ""])
                 call[2] += arguments
+            case Retrying():
+                self._retry = (self._elapsed() + event.seconds, event)
             case Started(request_id):
                 self._request_id = request_id
             case Metered(usage):
@@ -219,6 +238,13 @@ class Draft:
     def elapsed(self) -> float:
         """Seconds since the question was sent."""
         return self._elapsed() if self._end is None else self._end
+
+    @property
+    def retry(self) -> tuple[float, Retrying] | None:
+        """In how many seconds the question is asked again, and why; None while it is not waiting for that."""
+        if self._retry is None or self._retry[0] <= self.elapsed:
+            return None
+        return self._retry[0] - self.elapsed, self._retry[1]
 
     @property
     def thinking_tail(self) -> str:

@@ -20,8 +20,6 @@ from kimi_magic.wire import Request
 
 __all__ = ["Asking", "Session"]
 
-USUAL_OUTPUT = 16_384
-"""Tokens of a reply where nothing else is set. The service's own default is not documented, so one is always sent."""
 _LEAST_OUTPUT = 256
 
 
@@ -199,4 +197,4 @@ def _max_tokens(text: str, wanted: int | None, model: Model) -> int:
             hint="Begin a new conversation with --new, or shorten the question.",
         )
     room = max(_LEAST_OUTPUT, model.window - most)
-    return min(wanted or USUAL_OUTPUT, model.output, room)
+    return min(wanted or model.usual, model.output, room)

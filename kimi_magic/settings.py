@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kimi_magic.errors import SettingError
+from kimi_magic.errors import CommandError, SettingError
 
 __all__ = ["EFFORTS", "FORMATS", "Secret", "Settings", "field_help", "parse", "resolve"]
 
@@ -221,12 +221,16 @@ def field_help(name: str) -> str:
 
 
 def parse(name: str, value: object, source: str) -> Any:
-    """Check one value; raise SettingError that names the value (credentials excepted) and its source."""
+    """Check one value; raise an error that names the value (credentials excepted) and its source.
+
+    It is a CommandError for what stands in a cell (`option`), a SettingError for what was set elsewhere.
+    """
     try:
         return FIELDS[name].metadata["parse"](value)
     except ValueError as exc:
         shown = "the value" if isinstance(FIELDS[name].default, Secret) else repr(value)
-        raise SettingError(f"{name} ({source}): {shown} {exc}.", hint=f"{name}: {field_help(name)}.") from None
+        kind = CommandError if source == "option" else SettingError
+        raise kind(f"{name} ({source}): {shown} {exc}.", hint=f"{name}: {field_help(name)}.") from None
 
 
 def resolve(

@@ -21,12 +21,13 @@ import httpx
 import httpx_sse
 
 from kimi_magic import refusals, wire
-from kimi_magic.errors import BrokenReply, KimiError, NetworkError, SettingError, Stalled
+from kimi_magic.errors import AuthenticationError, BrokenReply, KimiError, NetworkError, SettingError, Stalled
 from kimi_magic.events import Event, Metered, Retrying, Started
 from kimi_magic.settings import Secret
 
 __all__ = ["Endpoint", "HttpTransport", "Limits", "Transport"]
 
+_CLOUDFLARES = "CLOUDFLARE_API_TOKEN"
 _GATEWAY_HOST = "gateway.ai.cloudflare.com"
 _METERED_EVERY = 0.25
 _LONGEST_PAUSE = 30.0
@@ -46,15 +47,24 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     signs_as: str = "authorization"
     model_prefix: str = ""
+    signed_with: str = _CLOUDFLARES
 
     @classmethod
-    def workers_ai(cls, base: str, account: str, token: Secret, api: str, gateway: str = "") -> Endpoint:
+    def workers_ai(
+        cls,
+        base: str,
+        account: str,
+        token: Secret,
+        api: str,
+        gateway: str = "",
+        signed_with: str = "CLOUDFLARE_API_TOKEN",
+    ) -> Endpoint:
         """Workers AI below `base` (…/client/v4); `api` is `run` or `chat`; a gateway is named in a header."""
         root = f"{base.rstrip('/')}/accounts/{account}/ai"
         headers = {"cf-aig-gateway-id": gateway} if gateway else {}
         if api == "chat":
-            return cls(f"{root}/v1/chat/completions", "chat", token, headers)
-        return cls(f"{root}/run/{{model}}", "run", token, headers)
+            return cls(f"{root}/v1/chat/completions", "chat", token, headers, signed_with=signed_with)
+        return cls(f"{root}/run/{{model}}", "run", token, headers, signed_with=signed_with)
 
     @classmethod
     def compatible(cls, url: str, key: Secret, token: Secret) -> Endpoint:
@@ -70,7 +80,7 @@ class Endpoint:
             return cls(target, "chat", token, signs_as="cf-aig-authorization", model_prefix="workers-ai/")
         if key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise SettingError(f"{url} is not encrypted, and a key would travel in the clear.", hint="Use https://.")
-        return cls(target, "openai", key)
+        return cls(target, "openai", key, signed_with="KIMI_API_KEY")
 
     @property
     def local(self) -> bool:
@@ -139,6 +149,8 @@ class HttpTransport:
             await self._once(request, affinity, limits, emit)
         except _Refused as refused:
             error = refusals.error_of(refused.failure)
+            if isinstance(error, AuthenticationError) and self.endpoint.signed_with != _CLOUDFLARES:
+                error.hint = f"Check {self.endpoint.signed_with}."
             pause = _pause(refused, attempt, limits)
             if pause is None:
                 raise error from None

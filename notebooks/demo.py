@@ -84,7 +84,7 @@ class Outputs:
             if not self.text.startswith(self.shown):  # something else: it goes below
                 self.screen.end()
                 self.shown = self.before
-            self.screen.flow(self.text.removeprefix(self.shown))
+            self.screen.flow(present.printable(self.text.removeprefix(self.shown)))
             self.shown = self.text
         self._below(html)
 
@@ -92,7 +92,7 @@ class Outputs:
         """Show what only a finished reply has below it: a notice, and the footer's badges and facts."""
         for made, style in ((present.notice("\0"), RED), (present.footer(["\0"], []), DIM)):
             for found in re.findall(re.escape(made).replace("\0", "(.*?)"), html):
-                self.screen.beside(unescape(re.sub(r"<[^>]+>", "", found.replace("</span>", " · "))), style)
+                self.screen.beside(unescape(re.sub(r"<[^>]+>", "", found.replace("</span>", " ·"))), style)
 
 
 def messages(client: BlockingKernelClient, request: str) -> Iterator[dict[str, Any]]:

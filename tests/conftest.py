@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from kimi_magic.local import launch
 from tests.harness.kernel import Kernel
@@ -78,3 +79,13 @@ def cold_kernel(environment: dict[str, str], tmp_path: Path) -> Iterator[Kernel]
     """A kernel of its own for a test that unloads, or counts imports."""
     with Kernel(environment, tmp_path) as kernel:
         yield kernel
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Keep the browser tests on one worker; pytest 9.2 takes xdist's own groups away (pytest-xdist #1386)."""
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+        def _split_scope(self, nodeid: str) -> str:
+            return "browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+
+    return Scheduling(config, log)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kimi_magic import command, options
 from kimi_magic.command import Ask, parse_cell, parse_line
-from kimi_magic.errors import CommandError, KimiError, SettingError
+from kimi_magic.errors import CommandError, KimiError
 
 VALUES = {
     "model": "k2.6",
@@ -111,7 +111,7 @@ def test_a_word_that_takes_nothing_says_so() -> None:
 
 def test_a_place_is_checked_while_parsing() -> None:
     assert parse_line("use LOCAL") == command.Use("local")
-    with pytest.raises(SettingError):
+    with pytest.raises(CommandError):
         parse_line("use ftp://example.org")
 
 

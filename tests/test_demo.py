@@ -84,7 +84,7 @@ def test_it_shows_every_cell_of_the_quickstart(quickstart):
 def test_it_shows_replies_with_their_facts(quickstart):
     _, output, _ = quickstart
     assert re.search(
-        r"Hello \*\*Ada\*\*, nice to meet you.*\nlocal model · local · [\d.]+ s · 25 in · 14 out\n", output
+        r"Hello \*\*Ada\*\*, nice to meet you.*\nlocal model · local · <?[\d.]+ s · 25 in · 14 out\n", output
     )
     assert "Your name is **Ada**." in output
 

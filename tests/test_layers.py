@@ -44,7 +44,7 @@ LAYERS = [
     "cell",
     "status",
     "completer",
-    "ask_line",
+    "cell_input",
     "magics",
     "__init__",
 ]
@@ -55,7 +55,7 @@ ONLY_IN = {
     "httpx_sse": {"transport"},
     "asyncio": {"iothread", "transport", "kernel"},
     "nest_asyncio2": set(),
-    "IPython": {"render", "cell", "completer", "ask_line", "magics", "session", "__init__"},
+    "IPython": {"render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
 }

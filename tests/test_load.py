@@ -15,6 +15,7 @@ def state():
     return {
         "line": dict(s.magics_manager.magics["line"]), "cell": dict(s.magics_manager.magics["cell"]),
         "registry": dict(s.magics_manager.registry), "configurables": list(s.configurables),
+        "cleanups": list(s.input_transformers_cleanup),
         "matchers": list(s.Completer.custom_matchers),
         "transforms": list(s.input_transformer_manager.token_transformers),
         "printers": dict(s.display_formatter.ipython_display_formatter.type_printers),

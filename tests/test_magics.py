@@ -149,7 +149,10 @@ def test_an_empty_reply_at_the_limit_says_what_to_do(kernel: Kernel) -> None:
 ERRORS = {
     "%%kimi --bogus\nhi": "CommandError",
     "%%kimi\n  ": "CommandError",
-    "%%kimi --temperature 9\nhi": "SettingError",
+    "%%kimi --temperature 9\nhi": "CommandError",
+    "%%kimi": "CommandError",
+    "%%kimi answer -q": "CommandError",
+    "\n%%kimi --new\n": "CommandError",
     "%%kimi -m k9\nhi": "UnknownModel",
     "%%kimi -m @cf/gone/model\nhi": "UnknownModel",
     "%%kimi 2x\nhi": "CommandError",

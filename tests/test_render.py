@@ -66,7 +66,10 @@ def test_outputs_of_others_are_never_cleared(kernel: Kernel) -> None:
 )
 def test_what_a_thread_writes_into_the_cell_stays(kernel: Kernel, noise: str) -> None:
     kernel.run(f"import threading\ndef later():\n    {noise}\n")
-    kernel.run("get_ipython().events.register('pre_run_cell', lambda *_: threading.Timer(0.3, later).start())")
+    kernel.run(
+        "def begin(info):\n    if info.raw_cell.startswith('%%kimi'):\n        threading.Timer(0.3, later).start()\n"
+        "get_ipython().events.register('pre_run_cell', begin)"
+    )
     cell = kernel.run("%%kimi\n<<tokens 2500>><<rate 2500>>")
     kernel.run("get_ipython().events.callbacks['pre_run_cell'].clear()")
     assert any("noise" in output.get("text", "") for output in cell.outputs), cell.outputs

@@ -192,6 +192,7 @@ def test_a_limit_is_always_sent_and_clamped(asker: Asker, seen: Seen) -> None:
     assert limit(settings=Settings(max_tokens=900_000)) == 256_000
     assert limit(settings=Settings(max_tokens=50)) == 50
     assert limit(model="moonshotai/kimi-k2.5") == 8_192
+    assert limit(model=models.LOCAL) == 2_048
 
 
 def test_a_long_question_leaves_less_room_for_the_reply(asker: Asker, seen: Seen) -> None:

@@ -78,3 +78,16 @@ def test_an_error_is_a_few_lines(ipython: pexpect.spawn[str]) -> None:
 def test_the_status_is_a_table_of_text(ipython: pexpect.spawn[str]) -> None:
     shown = run(ipython, "%kimi")
     assert re.search(r"^endpoint +the model on this machine", shown, re.MULTILINE)
+
+
+def test_the_terminal_obeys_nothing_that_the_model_writes(ipython: pexpect.spawn[str]) -> None:
+    run(ipython, "hostile = '<<say-json \"a\\\\u001b]0;owned\\\\u0007\\\\u001b[2Jb\\\\u009b1mc\">>'")
+    ipython.sendline("import kimi_magic; r = kimi_magic.ask(hostile)")
+    ipython.expect(PROMPT)
+    shown = ipython.before or ""
+    assert "a\u241b]0;owned\u2407\u241b[2Jb\ufffd1mc" in shown
+    assert "\x1b]0;" not in shown
+
+
+def test_thinking_leaves_its_duration(ipython: pexpect.spawn[str]) -> None:
+    assert re.search(r"Thought for <?[\d.]+ s\nDone", run(ipython, "%kimi ask <<think hm>><<say Done>>"))

@@ -1,11 +1,13 @@
-"""Lets `%kimi ask What is new?` be a question: to IPython, any line that ends in a question mark asks for help.
+"""What IPython would make of a cell before the magics see it, and must not.
 
-A token transformer that comes before IPython's own one for help; it knows `%kimi ask` at the start of a line or after
-an equals sign, and nothing else. `%kimi?` still asks for help.
+To IPython any line that ends in a question mark asks for help; so that `%kimi ask What is new?` is a question, a token
+transformer comes before IPython's own. It knows `%kimi ask` at the start of a line or after an equals sign, and nothing
+else: `%kimi?` still asks for help. And a `%%kimi` with nothing below is refused by IPython in words of its own.
 """
 
 from __future__ import annotations
 
+import re
 import tokenize
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,9 @@ from IPython.core.inputtransformer2 import TokenTransformBase, find_end_of_conti
 if TYPE_CHECKING:
     from tokenize import TokenInfo
 
-__all__ = ["AskLine"]
+__all__ = ["AskLine", "empty_cell"]
 
+_EMPTY = re.compile(r"%%kimi(?:[ \t][^\n]*)?\s*")
 _BEGINNING = ["%", "kimi", "ask"]
 
 
@@ -46,3 +49,10 @@ class AskLine(TokenTransformBase):
 def _joined(text: str) -> str:
     """Join lines that a backslash continues, as IPython does for any magic."""
     return " ".join(part.rstrip().removesuffix("\\").strip() for part in text.split("\n")).strip()
+
+
+def empty_cell(lines: list[str]) -> list[str]:
+    """Give a `%%kimi` without a body an empty one, so that the magic can say what is missing."""
+    if lines and _EMPTY.fullmatch("".join(lines)):
+        return [f"{lines[0].rstrip()}\n", "\n"]
+    return lines
