@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo lab test lint save bench clean
+.PHONY: demo lab test browser lint save bench clean
 
 demo: $(VENV)/demo.stamp  ## a real model on this machine answers in a notebook, in this terminal
 	@$(PY) notebooks/demo.py notebooks/01_quickstart.ipynb
@@ -12,9 +12,16 @@ demo: $(VENV)/demo.stamp  ## a real model on this machine answers in a notebook,
 lab: $(VENV)/lab.stamp  ## the same notebook in JupyterLab
 	$(PY) -m jupyterlab notebooks/01_quickstart.ipynb
 
-test: $(VENV)/dev.stamp lint  ## everything that must pass
+test: $(VENV)/dev.stamp browser lint  ## everything that must pass
 	$(PY) -m pytest -n 2 --dist loadscope tests
 	$(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks
+
+# The browser is whatever is there; where there is none, root on Debian gets Debian's, anybody else is told how.
+browser: $(VENV)/dev.stamp
+	@$(PY) -m tests.harness.browser 2>/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  echo "Installing chromium for the browser tests ..." && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu >/dev/null; } || true
+	@$(PY) -m tests.harness.browser
 
 lint: $(VENV)/dev.stamp
 	$(PY) -m ruff check .

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -156,6 +157,15 @@ def find_browser(downloaded: str) -> str:
         return downloaded
     command = "apt-get install chromium" if os.geteuid() == 0 else "python -m playwright install chromium"
     raise MissingBrowser(f"no chromium on the PATH and none downloaded; this brings one: {command}")
+
+
+def main() -> None:
+    """Say which browser the tests will drive, or exit with the command that brings one."""
+    with sync_playwright() as playwright:
+        try:
+            print(find_browser(playwright.chromium.executable_path))  # noqa: T201  # its only purpose
+        except MissingBrowser as missing:
+            sys.exit(str(missing))
 
 
 class Tab:
@@ -316,3 +326,7 @@ def contrast(element: Locator) -> float:
     """Contrast of an element's text with what lies behind it, as WCAG counts it: 1 to 21; 4.5 is readable."""
     ratio: float = element.evaluate(_CONTRAST)
     return ratio
+
+
+if __name__ == "__main__":
+    main()
