@@ -67,8 +67,8 @@ def ours() -> int:
     from kimi_magic import kernel as ours
     from kimi_magic.events import TextDelta
 
-    options = {"model": MODEL, "max_tokens": DELTAS + 100}
-    with ours.ask(QUESTION, options, history=False) as asking:
+    values = ours.resolve({"model": MODEL, "max_tokens": DELTAS + 100})
+    with ours.ask(QUESTION, values, history=False) as asking:
         return sum(isinstance(event, TextDelta) for event in asking)
 
 

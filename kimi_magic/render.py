@@ -38,7 +38,7 @@ _COST_FACTOR = 5
 """A painting that took t seconds is followed by a pause of at least this times t."""
 _FREEZE = 1_500
 """Characters of finished blocks that get an output of their own."""
-_BYTES_PER_CHARACTER = 22
+_BYTES_PER_CHARACTER = 28
 _BYTES_TO_BEGIN = 8_000
 _ENVELOPE = 900
 """A reply of n characters may cost n times the first and the second number; a message costs the third by itself."""

@@ -168,8 +168,12 @@ class Decoder:
 
     def _note(self, usage: object) -> None:
         """Keep the last value of each count: every frame carries a running total, never to be summed."""
-        if isinstance(usage, dict):
-            self._usage |= {key: value for key, value in usage.items() if value is not None}
+        if not isinstance(usage, dict):
+            return
+        if usage.keys() == self._usage.keys() and None not in usage.values():  # nearly every frame of a long reply
+            self._usage = usage
+        else:
+            self._usage = self._usage | {key: value for key, value in usage.items() if value is not None}
 
     @property
     def usage(self) -> Usage:
