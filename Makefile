@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# In a container one is root, and JupyterLab wants to be told that this is meant.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 
 .PHONY: demo lab test browser lint save bench clean
@@ -10,7 +12,7 @@ demo: $(VENV)/demo.stamp  ## a real model on this machine answers in a notebook,
 	@$(PY) notebooks/demo.py notebooks/01_quickstart.ipynb
 
 lab: $(VENV)/lab.stamp  ## the same notebook in JupyterLab
-	$(PY) -m jupyterlab notebooks/01_quickstart.ipynb
+	$(PY) -m jupyterlab $(AS_ROOT) notebooks/01_quickstart.ipynb
 
 test: $(VENV)/dev.stamp browser lint  ## everything that must pass
 	$(PY) -m pytest -n 2 --dist loadscope tests

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import kernel
-from kimi_magic.errors import Interrupted
+from kimi_magic.errors import Interrupted, KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -80,6 +80,10 @@ def run(
             reply = _play(asking, None if quiet else shell, values, owner=owner)
     except Interrupted as stopped:
         _deliver(shell, stopped.reply, dest)
+        raise
+    except KimiError as error:
+        if error.reply is not None:
+            _deliver(shell, error.reply, dest)
         raise
     except KeyboardInterrupt:  # before the first event, or while something was imported for it
         from kimi_magic.reply import Reply

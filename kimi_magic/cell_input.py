@@ -56,3 +56,8 @@ def empty_cell(lines: list[str]) -> list[str]:
     if lines and _EMPTY.fullmatch("".join(lines)):
         return [f"{lines[0].rstrip()}\n", "\n"]
     return lines
+
+
+# IPython also asks its transformers whether a cell is complete, but not the ones that say this of themselves; a person
+# who has typed `%%kimi` in a terminal has only begun.
+empty_cell.has_side_effects = True  # type: ignore[attr-defined]

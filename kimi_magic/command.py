@@ -140,8 +140,8 @@ def _leading_options(text: str) -> tuple[list[str], str]:
 def _ask(words: list[str], question: str) -> Ask:
     for word in words:
         flag = word.partition("=")[0]
-        if flag.startswith("--") and flag not in _BY_FLAG:
-            near = difflib.get_close_matches(flag, _BY_FLAG, n=1)
+        if flag == "-h" or (flag.startswith("--") and flag not in _BY_FLAG):
+            near = difflib.get_close_matches(flag, _BY_FLAG, n=1, cutoff=0.75)
             meant = f"Did you mean {near[0]}? " if near else ""
             raise CommandError(f"There is no option {flag}.", hint=f"{meant}`%%kimi?` lists the options.")
     found = vars(_parser().parse_args(words))

@@ -178,7 +178,7 @@ class Interrupted(KeyboardInterrupt):
     """The user stopped the reply. `reply` holds what had arrived."""
 
     def __init__(self, reply: Any) -> None:
-        super().__init__("Stopped. What had arrived is kept, marked as cut.")
+        super().__init__("Stopped.")
         self.reply = reply
 
     def _render_traceback_(self) -> list[str]:

@@ -57,9 +57,10 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """The service's count so far, a few times a second: a reply that is cut is paid for as well."""
+    """The service's count so far, a few times a second and at a cut: a reply that is cut is paid for as well."""
 
     usage: Usage
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

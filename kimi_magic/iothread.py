@@ -12,7 +12,8 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -80,6 +81,19 @@ class Feed(Generic[T]):
         self._closed = True
         with contextlib.suppress(RuntimeError):  # the loop has ended, and everything on it
             self._loop.call_soon_threadsafe(self._cancel)
+
+    def rest(self, patience: float) -> Iterator[T]:
+        """Give what is still there, up to the end, waiting for that at most `patience` seconds; raises nothing."""
+        deadline = time.monotonic() + patience
+        while not self._over:
+            try:
+                item = self._items.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            if isinstance(item, tuple) and item and item[0] is _END:
+                self._over = True
+            else:
+                yield item
 
     def _cancel(self) -> None:
         if self._task is not None:

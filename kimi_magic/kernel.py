@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import settings
-from kimi_magic.errors import CommandError, LocalModelError, MissingCredential, SettingError
+from kimi_magic.errors import CommandError, LocalModelError, MissingCredential, SettingError, UnknownModel
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class _State:
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
+        self.local_is: tuple[str, str] = ("", "")
+        self.starting = threading.Lock()
+        self.closings = 0
 
 
 _state = _State()
@@ -76,6 +79,11 @@ def configure(name: str, value: object) -> None:
 def resolve(options: Mapping[str, object] | None = None) -> Settings:
     """Gather the settings for one ask."""
     return settings.resolve(options or {}, _state.configured)
+
+
+def gathered() -> dict[str, tuple[object, str]]:
+    """Give each setting that is set anywhere, unchecked, with its source."""
+    return settings.gather({}, _state.configured)
 
 
 def current() -> Session:
@@ -140,7 +148,13 @@ def model(values: Settings, where: Place) -> models.Model:
     name = values.model.strip()
     if where.name == "local":
         # A name set for Cloudflare must not stop the local model; one on the cell itself is meant.
-        return models.known(models.resolve(name) if name and values.source("model") == "option" else models.LOCAL)
+        chosen = models.resolve(name) if name and values.source("model") == "option" else models.LOCAL
+        if chosen != models.LOCAL and values.local_engine == "llama" and not values.local_url:
+            raise UnknownModel(
+                f"{chosen} is not on this machine, and there is no Cloudflare account to ask it with.",
+                hint="Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN; without -m the local model answers.",
+            )
+        return models.known(chosen)
     if where.name == "cloudflare":
         return models.known(models.resolve(name or models.DEFAULT))
     if not name:
@@ -180,7 +194,7 @@ class _LocalTransport:
     def __init__(self, values: Settings) -> None:
         self._values = values
         self._inner: HttpTransport | None = None
-        self._starting = threading.Lock()
+        self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
         inner = await asyncio.to_thread(self._ready)
@@ -193,31 +207,44 @@ class _LocalTransport:
     def _ready(self) -> HttpTransport:
         from kimi_magic.transport import Endpoint, HttpTransport
 
-        with self._starting:
-            local = _state.local
-            if self._inner is None or local is None or local.process.poll() is not None:
-                local = _start_local(self._values)
-                endpoint = Endpoint.workers_ai(local.url, "local", Secret(local.token), self._values.api)
-                self._inner = HttpTransport(endpoint)
-            return self._inner
+        with _state.starting:
+            local = _running_local(self._values)
+        if self._inner is None or local is not self._local:
+            self._local = local
+            token = Secret(local.token)
+            url, api = local.url, self._values.api
+            self._inner = HttpTransport(Endpoint.workers_ai(url, "local", token, api, signed_with="KIMI_LOCAL_TOKEN"))
+        return self._inner
 
 
-def _start_local(values: Settings) -> Local:
+def _running_local(values: Settings) -> Local:
+    """Give the server of this engine and model, started where it does not run; another one is ended for it."""
     from kimi_magic.local import launch
 
-    if _state.local is not None:
-        _state.local.close()
+    wanted = (values.local_engine, values.local_model)
+    if _state.local is not None and _state.local_is == wanted and _state.local.process.poll() is None:
+        return _state.local
+    closings = _state.closings
     try:
-        _state.local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
+        local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
     except launch.LaunchError as error:
         raise LocalModelError(str(error), hint=error.hint) from None
-    return _state.local
+    with _state.lock:
+        if _state.closings != closings:
+            local.close()
+            raise LocalModelError("The session was closed while the local model started.", hint="Ask again.")
+        if _state.local is not None:
+            _state.local.close()
+        _state.local, _state.local_is = local, wanted
+    return local
 
 
 def ask(text: str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:
     """Send a question with these settings and give its events; see Session.ask for what it raises."""
     from kimi_magic.messages import Message
 
+    if not isinstance(text, str):
+        raise CommandError(f"The question is {type(text).__name__}, not text.", hint="Pass a string.")
     if not text.strip():
         raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
     where = place(values)
@@ -236,6 +263,7 @@ def ask(text: str, values: Settings, *, new: bool = False, history: bool = True)
 def close() -> None:
     """End what this kernel holds: the I/O thread, connections, and the local model's process."""
     with _state.lock:
+        _state.closings += 1
         if _state.io is not None:
             _state.io.stop(*[carrier.close() for carrier in _state.transports.values()])
         if _state.local is not None:

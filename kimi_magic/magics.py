@@ -30,14 +30,19 @@ __all__ = ["KimiMagics", "load", "unload"]
 _REPLY = ("kimi_magic.reply", "Reply")
 
 
-class _Setting(TraitType):  # type: ignore[type-arg]  # the type differs by setting, and settings checks it
+class Setting(TraitType):  # type: ignore[type-arg]  # the type differs by setting, and settings checks it
     """A setting as a trait. It holds nothing: it reads what is in force, and writing configures this kernel."""
 
     def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002  # traitlets' signature
-        """Give the value in force."""
+        """Give the value in force; one that cannot be used, as it stands."""
         from kimi_magic import kernel
 
-        return getattr(kernel.resolve(), self.name or "")
+        name = self.name or ""
+        value, source = kernel.gathered().get(name, (settings.FIELDS[name].default, "default"))
+        try:
+            return settings.parse(name, value, source) if source != "default" else value
+        except KimiError:
+            return value
 
     def set(self, obj: Any, value: Any) -> None:  # noqa: ARG002
         """Set it for this kernel; raises SettingError."""
@@ -67,7 +72,7 @@ class KimiMagics(Magics):
     matcher: Callable[..., Any]
     replaced: dict[str, Any]
 
-    locals().update({name: _Setting(help=settings.field_help(name)).tag(config=True) for name in settings.FIELDS})
+    locals().update({name: Setting(help=settings.field_help(name)).tag(config=True) for name in settings.FIELDS})
 
     @no_var_expand
     @_with_options
@@ -102,7 +107,7 @@ class KimiMagics(Magics):
                 return status.model(name)
         return status.show(parsed)
 
-    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply:
+    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | None:
         from kimi_magic import cell as cells
 
         try:
@@ -120,7 +125,7 @@ class KimiMagics(Magics):
             if not owner or not self._fail_quietly(stopped):
                 raise
             reply: Reply = stopped.reply
-            return reply
+            return reply if reply.text or reply.thinking else None
 
     def _owns_cell(self) -> bool:
         """Whether the cell that runs is a `%%kimi` cell, not a program that calls the magic."""

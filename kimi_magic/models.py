@@ -47,7 +47,7 @@ class Model:
     `window` holds the request and the reply together, `output` is the most it writes in one reply (thinking included),
     `usual` what it is allowed where nothing else is set: the service's own default is not documented, so one is always
     sent.
-    `billed_as` names the model that really answers where an id is an alias. `thinking` is `always` where it cannot
+    `thinking` is `always` where it cannot
     be switched off.
     """
 
@@ -55,7 +55,6 @@ class Model:
     window: int
     output: int
     price: Price | None = None
-    billed_as: str = ""
     thinking: Literal["never", "optional", "always"] = "optional"
     usual: int = 16_384
     note: str = ""
@@ -75,7 +74,6 @@ MODELS = {
             256_000,
             256_000,
             _K26_PRICE,
-            billed_as=DEFAULT,
             note="an alias since 2026-05-30: Kimi K2.6 answers, at its price",
         ),
         Model(

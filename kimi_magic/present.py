@@ -54,7 +54,9 @@ def body(text: str, form: str) -> str:
     """Give a whole reply in one of the formats of `settings.FORMATS`."""
     from kimi_magic import markdown
 
-    if form == "text" or (form == "json" and not _pretty(text)):
+    if form == "json" and not _pretty(text):
+        return f'<pre class="{_PLAIN}" style="{_TEXT}">{escape(text)}</pre>'
+    if form == "text":
         return f'<div class="{_PLAIN}" style="{_TEXT}">{escape(text)}</div>'
     if form == "json":
         return markdown.to_html(f"```json\n{_pretty(text)}\n```")

@@ -96,7 +96,10 @@ _BY_CODE: Mapping[int, tuple[type[KimiError], str]] = {
     10000: (AuthenticationError, _SIGN_IN),
 }
 
+_NO_API = "Is this the address of an API? `%kimi config` shows the endpoint."
+
 _BY_STATUS: Mapping[int, tuple[type[KimiError], str]] = {
+    **dict.fromkeys((301, 302, 303, 307, 308), (SettingError, _NO_API)),
     401: (AuthenticationError, _SIGN_IN),
     402: (PlanError, _PLAN),
     403: (AuthenticationError, _SIGN_IN),
@@ -114,6 +117,8 @@ def error_of(failure: Failure, *, broken: bool = False) -> KimiError:
     if kind is None:
         kind, hint = _BY_STATUS.get(failure.status or 0, (None, ""))
     if kind is None:
+        if failure.code is None and failure.status is None and not broken:
+            return RequestRefused(failure.message, hint=_NO_API, request_id=failure.request_id)
         server = (failure.status or 0) >= _SERVER_FAILURE
         kind, hint = (ServerFailure, _STATUS_PAGE) if server else (RequestRefused, _REQUEST)
     if _DAILY in failure.message:
@@ -121,5 +126,5 @@ def error_of(failure: Failure, *, broken: bool = False) -> KimiError:
     if failure.code == 8007 and "context length" in failure.message:  # noqa: PLR2004  # a passed-through 400
         kind, hint = TooLarge, _SMALLER
     if broken:
-        kind, hint = BrokenReply, "What had arrived is kept, marked as cut. Ask again."
+        kind, hint = BrokenReply, "Ask again."
     return kind(failure.message, hint=hint, status=failure.status, code=failure.code, request_id=failure.request_id)

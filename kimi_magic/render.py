@@ -81,7 +81,7 @@ def view_for(shell: InteractiveShell | None, draft: Draft, *, stream: bool, thin
     if shell is None:
         return QuietView()
     if not hasattr(shell, "kernel"):
-        return TerminalView(draft, sys.stdout.write, thinking=thinking)
+        return TerminalView(draft, sys.stdout.write, stream=stream, thinking=thinking)
     if not stream:
         return StaticView(thinking=thinking)
     return CellView(shell, draft, thinking=thinking, owner=owner)
@@ -113,9 +113,10 @@ class StaticView(QuietView):
 class TerminalView:
     """Plain text as it arrives. Thinking is one line that is overwritten, and leaves its duration."""
 
-    def __init__(self, draft: Draft, write: Callable[[str], Any], *, thinking: bool) -> None:
+    def __init__(self, draft: Draft, write: Callable[[str], Any], *, stream: bool, thinking: bool) -> None:
         self._draft = draft
         self._write = write
+        self._held: list[TextDelta] | None = None if stream else []
         self._thinking = thinking
         self._status = ""
         self._tty = sys.stdout.isatty()
@@ -123,7 +124,9 @@ class TerminalView:
 
     def take(self, event: Event) -> None:
         """Write text at once, anything else to the line that is overwritten."""
-        if isinstance(event, TextDelta):
+        if isinstance(event, TextDelta) and self._held is not None:
+            self._held.append(event)
+        elif isinstance(event, TextDelta):
             self._say("")
             if self._last == "" and self._thinking and self._draft.thinking_tail:
                 self._write(self._dim(f"Thought for {present.seconds(self._draft.reply.timing.thinking)}") + "\n")
@@ -145,8 +148,11 @@ class TerminalView:
         return f"\x1b[2m{text}\x1b[0m" if self._tty else text
 
     def finish(self, reply: Reply) -> None:
-        """Write the notice and the footer."""
+        """Write what was held back, the notice and the footer."""
         self._say("")
+        held, self._held = self._held or (), None
+        for event in held:
+            self.take(event)
         if not _has_something(reply):
             return
         end = "" if self._last in ("", "\n") else "\n"

@@ -67,7 +67,8 @@ class Reply:
 
     def __repr__(self) -> str:
         words = self.text if len(self.text) <= 60 else f"{self.text[:59]}…"  # noqa: PLR2004  # one line
-        return f"Reply({words!r}, {self.finish}, {self.usage.output} tokens)"
+        tokens = self.usage.output
+        return f"Reply({words!r}, {self.finish}, {tokens} token{'' if tokens == 1 else 's'})"
 
     @property
     def cut(self) -> bool:
@@ -103,7 +104,7 @@ class Reply:
     def notice(self) -> str:
         """What the reader must know of this reply beyond its text; empty for nothing."""
         if self.cut:
-            return "Cut: this reply is not complete. It stays in the conversation as it is."
+            return "Cut: this reply is not complete."
         if self.finish == "length" and not self.text.strip():
             return (
                 f"No reply: thinking used the whole budget of {self.max_tokens:,} tokens. "
@@ -165,8 +166,8 @@ class Reply:
         return self.bundle(self.html)
 
     def bundle(self, html: str) -> dict[str, str]:
-        """HTML for a notebook, and the source for everything else."""
-        return {"text/html": html, "text/plain": self.text or self.notice}
+        """HTML for a notebook, and the source for everything else, a terminal among them."""
+        return {"text/html": html, "text/plain": present.printable(self.text) or self.notice}
 
 
 @dataclass(slots=True)
@@ -184,6 +185,7 @@ class Draft:
     _calls: dict[int, list[str]] = field(default_factory=dict)
     _finished: Finished | None = None
     _usage: Usage = Usage()
+    _answered_by: str = ""
     _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
     _start: float = 0.0
@@ -213,8 +215,8 @@ class Draft:
                 self._retry = (self._elapsed() + event.seconds, event)
             case Started(request_id):
                 self._request_id = request_id
-            case Metered(usage):
-                self._usage = usage
+            case Metered(usage, model):
+                self._usage, self._answered_by = usage, model
             case Finished(usage=usage):
                 self._finished, self._usage = event, usage
                 self._end = self._elapsed()
@@ -259,6 +261,7 @@ class Draft:
             thinking="".join(self._thinking),
             usage=self._usage,
             model=self.model,
+            answered_by=self._answered_by,
             timing=Timing(self._first, self._first_text, self.elapsed),
             request_id=self._request_id,
             max_tokens=self.max_tokens,

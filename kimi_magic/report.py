@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 from typing import Any
 
 __all__ = ["Report"]
@@ -29,7 +30,7 @@ class Report:
     note: str = ""
 
     def __str__(self) -> str:
-        lines = [self.columns, *self.rows] if self.columns else list(self.rows)
+        lines = [line for row in (self.columns, *self.rows) if row for line in _lines(row)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)] if lines else []
         table = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
@@ -45,6 +46,11 @@ class Report:
         note = f'<div class="note">{escape(self.note)}</div>' if self.note else ""
         table = f"<table><caption>{escape(self.title)}</caption>{head}<tbody>{body}</tbody></table>"
         return {"text/html": f'{_STYLE}<div class="kimi-report">{table}{note}</div>', "text/plain": str(self)}
+
+
+def _lines(row: Sequence[str]) -> list[tuple[str, ...]]:
+    """Spread a row with line breaks in its cells over as many lines."""
+    return list(zip_longest(*(cell.split("\n") for cell in row), fillvalue=""))
 
 
 def _row(cells: Sequence[str], tag: str) -> str:

@@ -21,6 +21,8 @@ from kimi_magic.wire import Request
 __all__ = ["Asking", "Session"]
 
 _LEAST_OUTPUT = 256
+_LAST_WORDS = 0.05
+"""Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
 
 
 class Session:
@@ -136,7 +138,9 @@ class Asking:
             event = next(self._feed) or Idle()
         except KimiError as error:
             self.close()
-            error.reply = self.reply if self.reply.text or self.reply.thinking else None
+            if self.reply.text or self.reply.thinking:
+                error.reply = self.reply
+                error.hint = f"What had arrived is kept, marked as cut. {error.hint}"
             raise
         except StopIteration:
             self.close()
@@ -157,14 +161,18 @@ class Asking:
 
     def close(self) -> None:
         """End it: a reply that is not complete is cut, stays in the conversation, and its connection is closed."""
-        with self._lock:
+        with self._lock:  # held to the end: who comes second finds everything done
             if self._closed:
                 return
             self._closed = True
-        self._feed.close()
-        self.draft.stop()
-        turn = Turn(self._opening, self.reply)
-        self._session._ended(self._conversation, turn, keep=self._keep)  # noqa: SLF001  # see above
+            try:
+                self._feed.close()
+                for event in self._feed.rest(_LAST_WORDS):
+                    self.draft.add(event)
+            finally:
+                self.draft.stop()
+                turn = Turn(self._opening, self.reply)
+                self._session._ended(self._conversation, turn, keep=self._keep)  # noqa: SLF001  # see above
 
 
 def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:

@@ -8,6 +8,7 @@ configuration folder, the default. Credentials are `Secret`: they never show the
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import CommandError, SettingError
 
-__all__ = ["EFFORTS", "FORMATS", "Secret", "Settings", "field_help", "parse", "resolve"]
+__all__ = ["EFFORTS", "FORMATS", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
 
 FORMATS = ("markdown", "text", "code", "json", "html")
 EFFORTS = ("off", "low", "medium", "high")
@@ -64,8 +65,15 @@ def _text(value: object) -> str:
 def _secret(value: object) -> Secret:
     secret = (value.reveal() if isinstance(value, Secret) else _text(value)).strip()
     if not secret.isascii() or any(c.isspace() for c in secret):
-        raise ValueError("holds a space, a line break or a letter outside ASCII; was it pasted whole?")
+        raise ValueError("holds a space, a line break or a letter outside ASCII; it may not have been pasted whole")
     return Secret(secret)
+
+
+def _name(value: object) -> str:
+    text = _text(value).strip()
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
+        raise ValueError("is not a name of letters, digits, - and _")
+    return text
 
 
 def _yes_no(value: object) -> bool:
@@ -135,6 +143,8 @@ def _endpoint(value: object) -> str:
         raise ValueError("is none of auto, local, cloudflare or an http(s) URL")
     if parts.username or parts.password:
         raise ValueError("holds a credential; set KIMI_API_KEY for it")
+    if parts.query or parts.fragment:
+        raise ValueError("holds a query; give the address alone")
     return text.rstrip("/")
 
 
@@ -194,7 +204,7 @@ class Settings:
         "CLOUDFLARE_API_BASE_URL",
         portable=False,
     )
-    gateway: str = _setting("", _text, "AI Gateway that requests go through")
+    gateway: str = _setting("", _name, "AI Gateway that requests go through")
     api_key: Secret = _setting(Secret(""), _secret, "key for a URL endpoint", portable=False)
     local_url: str = _setting("", _text, "a local server that runs already; empty: one is started", portable=False)
     local_token: Secret = _setting(Secret(""), _secret, "token of that local server", portable=False)
@@ -228,9 +238,29 @@ def parse(name: str, value: object, source: str) -> Any:
     try:
         return FIELDS[name].metadata["parse"](value)
     except ValueError as exc:
-        shown = "the value" if isinstance(FIELDS[name].default, Secret) else repr(value)
+        secret = isinstance(FIELDS[name].default, Secret) or "@" in str(value)
         kind = CommandError if source == "option" else SettingError
-        raise kind(f"{name} ({source}): {shown} {exc}.", hint=f"{name}: {field_help(name)}.") from None
+        step = "`%%kimi?` lists the options." if source == "option" else "Change it there; `%kimi config` shows all."
+        raise kind(f"{name} ({source}): {'the value' if secret else repr(value)} {exc}.", hint=step) from None
+
+
+def gather(
+    options: Mapping[str, object],
+    configured: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> dict[str, tuple[object, str]]:
+    """Find the value that wins for each setting, unchecked, with its source; raise SettingError for a broken file."""
+    environment = os.environ if environment is None else environment
+    found: dict[str, tuple[object, str]] = {}
+    for source, values in (
+        *_files(environment, folder),
+        *_environment(environment),
+        ("%config", configured),
+        ("option", options),
+    ):
+        found |= {name: (value, source) for name, value in values.items()}
+    return found
 
 
 def resolve(
@@ -240,19 +270,9 @@ def resolve(
     folder: Path | None = None,
 ) -> Settings:
     """Gather one `Settings` from every source; raise SettingError for a value that cannot be used."""
-    environment = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for source, found in (
-        *_files(environment, Path.cwd() if folder is None else folder),
-        *_environment(environment),
-        ("%config", configured),
-        ("option", options),
-    ):
-        for name, value in found.items():
-            values[name] = parse(name, value, source)
-            sources[name] = source
-    return Settings(**values, sources=sources)
+    found = gather(options, configured, environment, folder)
+    values = {name: parse(name, value, source) for name, (value, source) in found.items()}
+    return Settings(**values, sources={name: source for name, (_, source) in found.items()})
 
 
 def _environment(environment: Mapping[str, str]) -> list[tuple[str, dict[str, object]]]:
@@ -265,18 +285,28 @@ def _environment(environment: Mapping[str, str]) -> list[tuple[str, dict[str, ob
     return found
 
 
-def _files(environment: Mapping[str, str], folder: Path) -> list[tuple[str, Mapping[str, object]]]:
+def _files(environment: Mapping[str, str], folder: Path | None) -> list[tuple[str, Mapping[str, object]]]:
     found: list[tuple[str, Mapping[str, object]]] = []
     home = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".config")
     user = home / "kimi_magic" / "config.toml"
     if user.is_file():
         found.append((f"file {user}", _known(_read(user), user)))
-    for parent in (folder, *folder.parents):
-        project = parent / "pyproject.toml"
-        if project.is_file() and (table := _read(project).get("tool", {}).get("kimi_magic")) is not None:
-            found.append((f"file {project}", _portable(_known(table, project), project)))
-            break
+    project = _project(folder)
+    if project is not None:
+        tool = _read(project).get("tool")
+        table = tool.get("kimi_magic", {}) if isinstance(tool, dict) else {}
+        found.append((f"file {project}", _portable(_known(table, project), project)))
     return found
+
+
+def _project(folder: Path | None) -> Path | None:
+    """The nearest pyproject.toml, from the working folder upward."""
+    try:
+        folder = Path.cwd() if folder is None else folder
+    except FileNotFoundError:  # the working folder was deleted
+        return None
+    projects = (parent / "pyproject.toml" for parent in (folder, *folder.parents))
+    return next((project for project in projects if project.is_file()), None)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -288,7 +318,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} cannot be read: {exc}.", hint="Mend the file, or move it away.") from None
 
 
-def _known(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
+def _known(table: object, path: Path) -> Mapping[str, object]:
+    if not isinstance(table, dict):
+        raise SettingError(f"{path}: kimi_magic is no table.", hint="Write [tool.kimi_magic] and the settings below.")
     for name in table:
         if name not in FIELDS:
             raise SettingError(f"{path} sets {name!r}, which is no setting.", hint="`%kimi config` lists them all.")

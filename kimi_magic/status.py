@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from kimi_magic import kernel, models, settings
 from kimi_magic.command import Show
 from kimi_magic.errors import KimiError
+from kimi_magic.messages import Usage
 from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
@@ -22,16 +23,22 @@ def show(what: Show) -> Report:
 
 def overview() -> Report:
     """Where questions go, with which model and credentials, and what was used. Asks the network nothing."""
-    values = kernel.resolve()
     session = kernel.current()
     turns = len(session.conversation.turns)
     rows = (
-        *_where(values),
-        ("credentials", _credentials(values)),
+        *_set_up(),
         ("conversation", f"{turns} turn{'' if turns == 1 else 's'}"),
         ("used so far", _used()),
     )
     return Report("Kimi in this kernel", rows, note="%kimi help lists what can be typed; %%kimi? the options.")
+
+
+def _set_up() -> tuple[tuple[str, str], ...]:
+    try:
+        values = kernel.resolve()
+    except KimiError as error:
+        return (("settings", error.message), ("next step", error.hint))
+    return (*_where(values), ("credentials", _credentials(values)))
 
 
 def _where(values: Settings) -> tuple[tuple[str, str], ...]:
@@ -85,9 +92,7 @@ def usage() -> Report:
         (
             str(number),
             _first_words(turn.question.text),
-            f"{turn.reply.usage.input:,}",
-            f"{turn.reply.usage.cached:,}",
-            f"{turn.reply.usage.output:,}",
+            *_counts(turn.reply.usage),
             "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
         )
         for number, turn in enumerate(session.conversation.turns, 1)
@@ -97,6 +102,12 @@ def usage() -> Report:
     total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
     columns = ("turn", "question", "tokens in", "cached", "out", "cost")
     return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
+
+
+def _counts(used: Usage) -> tuple[str, str, str]:
+    if used == Usage():  # a reply that was cut before the service had counted
+        return ("–", "–", "–")
+    return (f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}")
 
 
 def _first_words(text: str) -> str:
@@ -118,7 +129,9 @@ def model(name: str) -> Report:
         values = kernel.resolve({"model": name})
         chosen = kernel.model(values, kernel.place(values))
         kernel.configure("model", chosen.id)
-        return Report("Model", _where(kernel.resolve()))
+        here = chosen.id == models.LOCAL or kernel.place(kernel.resolve()).name != "local"
+        note = "" if here else "It is asked once there is a Cloudflare account; until then the local model answers."
+        return Report("Model", _where(kernel.resolve()), note=note)
     rows = tuple(
         (
             entry.id,
@@ -141,14 +154,26 @@ def reset() -> Report:
 
 
 def config() -> Report:
-    """Every setting with its value, its source and its help."""
-    values = kernel.resolve()
-    rows = tuple(
-        (name, _shown(getattr(values, name)), values.source(name), settings.field_help(name))
-        for name in settings.FIELDS
-    )
+    """Every setting with its value, its source and its meaning; a value that cannot be used says why."""
+    try:
+        found = kernel.gathered()
+    except KimiError as error:
+        return Report("Settings", (("cannot be read", error.message), ("next step", error.hint)))
+    rows = tuple((name, *_value(name, found.get(name)), settings.field_help(name)) for name in settings.FIELDS)
     note = "Set one with %config KimiMagics.NAME = VALUE, KIMI_NAME in the environment, or [tool.kimi_magic]."
-    return Report("Settings", rows, ("setting", "value", "source", ""), note=note)
+    return Report("Settings", rows, ("setting", "value", "source", "meaning"), note=note)
+
+
+def _value(name: str, found: tuple[object, str] | None) -> tuple[str, str]:
+    """Give a setting's value and source in words."""
+    if found is None:
+        return _shown(settings.FIELDS[name].default), "default"
+    value, source = found
+    try:
+        shown = _shown(settings.parse(name, value, source))
+    except KimiError as error:
+        return f"unusable: {error.message}", source
+    return (f"…{shown[-4:]}" if name == "account_id" else shown), source
 
 
 def _shown(value: object) -> str:

@@ -22,7 +22,7 @@ import httpx_sse
 
 from kimi_magic import refusals, wire
 from kimi_magic.errors import AuthenticationError, BrokenReply, KimiError, NetworkError, SettingError, Stalled
-from kimi_magic.events import Event, Metered, Retrying, Started
+from kimi_magic.events import Event, Retrying, Started
 from kimi_magic.settings import Secret
 
 __all__ = ["Endpoint", "HttpTransport", "Limits", "Transport"]
@@ -266,13 +266,16 @@ async def _read_stream(response: httpx.Response, request_id: str, emit: Emit) ->
                 emit(event)
             if time.monotonic() - metered > _METERED_EVERY:
                 metered = time.monotonic()
-                emit(Metered(decoder.usage))
+                emit(decoder.meter)
         emit(decoder.end())
+    except asyncio.CancelledError:
+        emit(decoder.meter)
+        raise
     except wire.Failed as failed:
         failure = _identified(failed.failure, request_id)
         if not begun and failure.code is not None:
             raise _Refused(failure, None) from None
-        emit(Metered(decoder.usage))
+        emit(decoder.meter)
         raise refusals.error_of(failure, broken=True) from None
 
 
@@ -331,7 +334,7 @@ def _network_error(exc: httpx.HTTPError, host: str, *, heard: bool) -> KimiError
     if heard:
         return BrokenReply(
             f"The connection to {host} broke inside the reply: {reason}.",
-            hint="What had arrived is kept, marked as cut. Ask again.",
+            hint="Ask again.",
         )
     if isinstance(exc, httpx.ConnectTimeout):
         return NetworkError(f"{host} cannot be reached: no connection in time.", hint="Check the network or the proxy.")

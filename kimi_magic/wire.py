@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.messages import Message, Usage
 
 __all__ = ["Decoder", "Dialect", "Failed", "Failure", "Request", "decode_body", "decode_failure", "encode"]
@@ -176,9 +176,9 @@ class Decoder:
             self._usage = self._usage | {key: value for key, value in usage.items() if value is not None}
 
     @property
-    def usage(self) -> Usage:
-        """The count so far."""
-        return _usage_of(self._usage)
+    def meter(self) -> Metered:
+        """The count so far, and who is counting."""
+        return Metered(_usage_of(self._usage), self._model)
 
     def end(self) -> Finished:
         """Give the last event; raise Failed where the reply ended without a reason, which means that it was cut."""
@@ -187,7 +187,7 @@ class Decoder:
             raise Failed(Failure("The reply ended in the middle: the service gave no reason to stop."))
         if reason == "error":
             raise Failed(Failure("The service ended the reply with an error."))
-        return Finished(_REASONS.get(str(reason), "stop"), self.usage, self._model)
+        return Finished(_REASONS.get(str(reason), "stop"), _usage_of(self._usage), self._model)
 
 
 def decode_body(body: bytes) -> list[Event]:
@@ -195,7 +195,7 @@ def decode_body(body: bytes) -> list[Event]:
     decoder = Decoder()
     frame = _object(body)
     if frame is None:
-        raise Failed(Failure(f"The reply is not JSON: {body[:80]!r}"))
+        raise Failed(Failure(f"The server answered without JSON: {_words(body)}"))
     inner = _unwrap(frame)
     if "choices" not in inner and inner.get("response") is not None:
         inner = {**inner, "choices": [{"message": {"content": inner["response"]}, "finish_reason": "stop"}]}
@@ -208,10 +208,14 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Fail
     request_id = headers.get("cf-ai-req-id") or headers.get("cf-ray") or headers.get("x-request-id") or ""
     frame = _object(body)
     if frame is None:
-        text = " ".join(re.sub(r"<[^>]*>", " ", body.decode("utf-8", "replace")).split())[:120]
-        return Failure(f"The server answered without JSON: {text or 'nothing'}", None, status, request_id)
+        return Failure(f"The server answered without JSON: {_words(body)}", None, status, request_id)
     found = _failure_in(frame)
     return Failure(found.message, found.code, status, request_id or found.request_id)
+
+
+def _words(body: bytes) -> str:
+    """The first words of a page, without its tags."""
+    return " ".join(re.sub(r"<[^>]*>", " ", body.decode("utf-8", "replace")).split())[:120] or "nothing"
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

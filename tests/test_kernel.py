@@ -56,7 +56,8 @@ def test_a_model_named_for_cloudflare_does_not_stop_the_local_one() -> None:
     elsewhere = Settings(model="k2.5", sources={"model": "environment KIMI_MODEL"})
     assert kernel.model(elsewhere, where).id == models.LOCAL
     here = Settings(model="k2.5", sources={"model": "option"})
-    assert kernel.model(here, where).id == "@cf/moonshotai/kimi-k2.5"
+    with pytest.raises(UnknownModel, match="not on this machine"):
+        kernel.model(here, where)
 
 
 def test_a_url_needs_a_models_name_and_takes_any() -> None:
@@ -137,6 +138,33 @@ def test_a_kernel_starts_its_own_local_server_and_ends_it(tmp_path: Path) -> Non
     assert words[0] == "Hello", done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(words[1]), 0)
+
+
+def test_settings_that_change_and_change_back_find_the_local_server_again(tmp_path: Path) -> None:
+    code = (
+        "import kimi_magic, kimi_magic.kernel as k\npids = []\n"
+        "for api in ('run', 'chat', 'run'):\n    k.configure('api', api)\n"
+        "    print(kimi_magic.ask('<<say Hello>>'))\n    pids.append(k._state.local.process.pid)\n"
+        "print(len(set(pids)))\nk._state.local.process.kill()\nk._state.local.process.wait()\n"
+        "print(kimi_magic.ask('<<say again>>'))"
+    )
+    done = script(code, {"KIMI_LOCAL_ENGINE": "scripted"}, tmp_path)
+    assert done.stdout.split() == ["Hello", "Hello", "Hello", "1", "again"], done.stderr
+
+
+def test_closing_while_the_local_server_starts_leaves_no_server(tmp_path: Path) -> None:
+    code = (
+        "import threading, time, psutil, kimi_magic, kimi_magic.kernel as k\n"
+        "asking = k.ask('hi', k.resolve())\ntime.sleep(0.2)\nasking.close()\nk.close()\ntime.sleep(3)\n"
+        "print(len(psutil.Process().children()))"
+    )
+    done = script(code, {"KIMI_LOCAL_ENGINE": "scripted"}, tmp_path)
+    assert done.stdout.strip() == "0", done.stderr
+
+
+def test_what_is_no_text_is_no_question() -> None:
+    with pytest.raises(CommandError, match="NoneType"):
+        kernel.ask(None, Settings())  # type: ignore[arg-type]
 
 
 def test_a_local_model_that_cannot_start_says_why(tmp_path: Path) -> None:

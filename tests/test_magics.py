@@ -254,6 +254,27 @@ def test_a_wrong_value_in_ipythons_configuration_is_told_and_the_extension_loads
     assert "0.5" in cold_kernel.run("%config KimiMagics.top_p").text
 
 
+def test_one_wrong_setting_leaves_the_diagnosis_and_the_way_out(cold_kernel: Kernel) -> None:
+    cold_kernel.run("import os; os.environ['KIMI_TEMPERATURE'] = 'hot'\n%load_ext kimi_magic")
+    assert "environment KIMI_TEMPERATURE" in cold_kernel.run("%kimi").text
+    assert "unusable" in cold_kernel.run("%kimi config").text
+    assert cold_kernel.run("%config KimiMagics").ok
+    assert cold_kernel.run("%%kimi\nhi").reply["ename"] == "SettingError"
+    assert cold_kernel.run("%%kimi --temperature 0.5\n<<say ok>>").text == "ok"
+    cold_kernel.run("%config KimiMagics.temperature = 0.5")
+    assert cold_kernel.run("%%kimi\n<<say ok>>").text == "ok"
+
+
+def test_a_cell_is_complete_only_with_its_question(kernel: Kernel) -> None:
+    kernel.client.is_complete("%%kimi r")
+    assert kernel.client.get_shell_msg(timeout=10)["content"]["status"] == "incomplete"
+
+
+def test_a_broken_reply_lands_in_the_destination_too(kernel: Kernel) -> None:
+    assert not kernel.run("%%kimi answer\n<<fault cut after=4>><<say one two three four five six>>").ok
+    assert kernel.value("(answer.cut, answer.text[:7])") == (True, "one two")
+
+
 def test_half_of_the_credentials_is_told(cold_kernel: Kernel) -> None:
     cold_kernel.run(f"import os; os.environ['CLOUDFLARE_ACCOUNT_ID'] = {'0' * 32!r}\n%load_ext kimi_magic")
     cell = cold_kernel.run("%%kimi\nhi")

@@ -145,6 +145,8 @@ def test_closing_keeps_what_came_and_counts_what_it_cost(asker: Asker, seen: See
     assert asking.reply.cut
     assert asker.session.conversation.turns[-1].reply.text == asking.reply.text
     assert asker.session.usage.output == asking.reply.usage.output > 0
+    assert asking.reply.usage.output >= len(asking.reply.text) // 4  # counted up to the cut, not up to some time before
+    assert asking.reply.answered_by
     wait_until_closed(seen)
 
 

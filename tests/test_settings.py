@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kimi_magic import settings
-from kimi_magic.errors import SettingError
+from kimi_magic.errors import CommandError, SettingError
 from kimi_magic.settings import Secret, resolve
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def test_a_projects_file_may_not_hold_credentials_or_say_where_questions_go(tmp_
     ("name", "value"),
     [("temperature", "hot"), ("temperature", 2.1), ("top_p", -0.1), ("max_tokens", 0), ("max_tokens", 1.5),
      ("effort", "max"), ("stream", "maybe"), ("idle_timeout", "-3s"), ("idle_timeout", "5 parsecs"), ("retries", 99),
-     ("format", "yaml"), ("endpoint", "somewhere"), ("endpoint", "https://u:p@example.org"), ("account_id", "abc"),
+     ("format", "yaml"), ("endpoint", "somewhere"), ("endpoint", "https://u:p@example.org"),
+     ("endpoint", "https://example.org/v1?key=x"), ("gateway", "a b"), ("account_id", "abc"),
      ("api", "soap"), ("api_base", "http://example.org"), ("api_token", "two words"), ("temperature", True)],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_source(name: str, value: Any) -> None:
@@ -92,3 +93,31 @@ def test_every_setting_has_help_and_a_name_in_the_environment() -> None:
     for name in settings.FIELDS:
         assert settings.field_help(name)
         assert settings.names_in_environment(name)[0] == f"KIMI_{name.upper()}"
+
+
+def test_a_credential_inside_an_address_is_never_repeated() -> None:
+    with pytest.raises(CommandError) as caught:
+        settings.parse("endpoint", "https://user:hunter2@example.org", "option")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_only_the_value_that_wins_is_checked(tmp_path: Path) -> None:
+    environment = {"KIMI_TEMPERATURE": "hot", "HOME": "/nowhere"}
+    assert resolve({"temperature": 0.5}, {}, environment, tmp_path).temperature == 0.5
+
+
+@pytest.mark.parametrize("text", ["tool = 3", "[tool]\nkimi_magic = 3"])
+def test_a_file_of_another_shape_is_told_or_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    try:
+        assert resolve({}, {}, {"HOME": "/nowhere"}, tmp_path).temperature is None
+    except SettingError as error:
+        assert "no table" in error.message
+
+
+def test_only_the_nearest_project_counts(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.kimi_magic]\ntemperature = 0.5\n")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert resolve({}, {}, {"HOME": "/nowhere"}, inner).temperature is None

@@ -91,3 +91,22 @@ def test_the_terminal_obeys_nothing_that_the_model_writes(ipython: pexpect.spawn
 
 def test_thinking_leaves_its_duration(ipython: pexpect.spawn[str]) -> None:
     assert re.search(r"Thought for <?[\d.]+ s\nDone", run(ipython, "%kimi ask <<think hm>><<say Done>>"))
+
+
+def test_a_question_of_several_lines_can_be_typed(ipython: pexpect.spawn[str]) -> None:
+    for line in ("%%kimi r", "<<say Hello>>", ""):
+        ipython.sendline(line)
+        ipython.expect(r"\.\.\.: ")
+    assert "Hello" in run(ipython, "")
+
+
+def test_a_reply_shown_again_is_as_harmless(ipython: pexpect.spawn[str]) -> None:
+    run(ipython, "import kimi_magic; r = kimi_magic.Reply('A\\x1b]0;PWN\\x07B', finish='stop')")
+    ipython.sendline("r")
+    ipython.expect(PROMPT)
+    assert "A\u241b]0;PWN\u2407B" in (ipython.before or "")
+
+
+def test_without_streaming_the_text_comes_whole(ipython: pexpect.spawn[str]) -> None:
+    run(ipython, "%config KimiMagics.stream = False")
+    assert "Hello you\n" in run(ipython, "%kimi ask <<say Hello you>>")
