@@ -199,4 +199,4 @@ def test_the_real_model_plays_the_quickstart():
     assert (code, errors) == (0, "")
     follow_up = output.partition("Begin your answer with: Your name is\n")[2].partition("local model")[0]
     assert "Ada" in follow_up
-    assert re.search(r"has not run:\nIn \[ \]: .*def is_palindrome\(text\)", output, re.DOTALL)
+    assert re.search(r"has not run:\nIn \[ \]: .*def is_palindrome\(", output, re.DOTALL)
