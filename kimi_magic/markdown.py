@@ -28,8 +28,8 @@ STYLE = (
 .kimi .kimi-task{list-style:none;margin-inline-start:-1.2em}
 .kimi .kimi-task>:is(ol,ul){margin-inline-start:1.2em}
 .kimi .highlight,.kimi div.kimi-math{margin:0 0 1em}
-.kimi .highlight pre{margin:0;padding:.6em .8em;overflow-x:auto;line-height:1.45;white-space:pre;word-break:normal;\
-font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,monospace));\
+.kimi .highlight pre{margin:0;padding:.6em .8em;overflow-x:auto;white-space:pre;word-break:normal;\
+font:var(--jp-code-font-size,.93em)/1.45 var(--jp-code-font-family,var(--vscode-editor-font-family,monospace));\
 background:var(--jp-cell-editor-background,var(--vscode-textCodeBlock-background,light-dark(#f6f8fa,#1c2128)))}
 .kimi .gh{font-weight:bold}
 .kimi div.kimi-math{overflow:auto hidden}
