@@ -23,6 +23,7 @@ FORMATS = ("markdown", "text", "code", "json", "html")
 EFFORTS = ("off", "low", "medium", "high")
 APIS = ("run", "chat")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -151,8 +152,15 @@ def _endpoint(value: object) -> str:
 def _base(value: object) -> str:
     text = _text(value).strip().rstrip("/")
     parts = urlsplit(text)
-    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise ValueError("is not an https URL, and a token would travel in the clear")
+    return text
+
+
+def _loopback(value: object) -> str:
+    text = _text(value).strip().rstrip("/")
+    if text and urlsplit(text).hostname not in _LOOPBACK:
+        raise ValueError("is not on this machine; for another one: %kimi use URL")
     return text
 
 
@@ -206,7 +214,7 @@ class Settings:
     )
     gateway: str = _setting("", _name, "AI Gateway that requests go through")
     api_key: Secret = _setting(Secret(""), _secret, "key for a URL endpoint", portable=False)
-    local_url: str = _setting("", _text, "a local server that runs already; empty: one is started", portable=False)
+    local_url: str = _setting("", _loopback, "a local server that runs already; empty: one is started", portable=False)
     local_token: Secret = _setting(Secret(""), _secret, "token of that local server", portable=False)
     local_model: str = _setting("", _text, "GGUF file for the local model; empty: SmolLM2-135M", portable=False)
     local_engine: str = _setting("llama", _one_of("llama", "scripted"), "llama: a real model; scripted: for tests")

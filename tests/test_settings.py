@@ -54,7 +54,8 @@ def test_a_projects_file_may_not_hold_credentials_or_say_where_questions_go(tmp_
     [("temperature", "hot"), ("temperature", 2.1), ("top_p", -0.1), ("max_tokens", 0), ("max_tokens", 1.5),
      ("effort", "max"), ("stream", "maybe"), ("idle_timeout", "-3s"), ("idle_timeout", "5 parsecs"), ("retries", 99),
      ("format", "yaml"), ("endpoint", "somewhere"), ("endpoint", "https://u:p@example.org"),
-     ("endpoint", "https://example.org/v1?key=x"), ("gateway", "a b"), ("account_id", "abc"),
+     ("endpoint", "https://example.org/v1?key=x"), ("gateway", "a b"),
+     ("local_url", "http://192.0.2.1/client/v4"), ("account_id", "abc"),
      ("api", "soap"), ("api_base", "http://example.org"), ("api_token", "two words"), ("temperature", True)],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_with_its_source(name: str, value: Any) -> None:
