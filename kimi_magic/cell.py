@@ -79,16 +79,15 @@ def run(
         with kernel.ask(text, values, new=new, history=history) as asking:
             reply = _play(asking, None if quiet else shell, values, owner=owner)
     except Interrupted as stopped:
-        _deliver(shell, stopped.reply, dest)
+        if stopped.reply is not None:
+            _deliver(shell, stopped.reply, dest)
         raise
     except KimiError as error:
         if error.reply is not None:
             _deliver(shell, error.reply, dest)
         raise
     except KeyboardInterrupt:  # before the first event, or while something was imported for it
-        from kimi_magic.reply import Reply
-
-        raise Interrupted(Reply()) from None
+        raise Interrupted from None
     _deliver(shell, reply, dest)
     return reply
 

@@ -175,9 +175,9 @@ class LocalModelError(KimiError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the reply. `reply` holds what had arrived."""
+    """The user stopped the reply. `reply` holds what had arrived, None for nothing."""
 
-    def __init__(self, reply: Any) -> None:
+    def __init__(self, reply: Any = None) -> None:
         super().__init__("Stopped.")
         self.reply = reply
 

@@ -88,6 +88,16 @@ class KimiMagics(Magics):
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
         use, model, usage, reset, config, help.
         """
+        owner = cell is not None and self._owns_cell()
+        try:
+            return self._run(line, cell)
+        except KeyboardInterrupt as stopped:  # ours, or one that came before there was anything to stop
+            ours = stopped if isinstance(stopped, Interrupted) else Interrupted()
+            if not owner or not self._fail_quietly(ours):
+                raise ours from None
+            return ours.reply
+
+    def _run(self, line: str, cell: str | None) -> object:
         from kimi_magic import command
 
         if cell is None:
@@ -107,25 +117,19 @@ class KimiMagics(Magics):
                 return status.model(name)
         return status.show(parsed)
 
-    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | None:
+    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply:
         from kimi_magic import cell as cells
 
-        try:
-            return cells.run(
-                self.shell,
-                asked.question,
-                asked.options,
-                dest=asked.dest,
-                new=asked.new,
-                history=asked.history,
-                quiet=asked.quiet,
-                owner=owner,
-            )
-        except Interrupted as stopped:
-            if not owner or not self._fail_quietly(stopped):
-                raise
-            reply: Reply = stopped.reply
-            return reply if reply.text or reply.thinking else None
+        return cells.run(
+            self.shell,
+            asked.question,
+            asked.options,
+            dest=asked.dest,
+            new=asked.new,
+            history=asked.history,
+            quiet=asked.quiet,
+            owner=owner,
+        )
 
     def _owns_cell(self) -> bool:
         """Whether the cell that runs is a `%%kimi` cell, not a program that calls the magic."""

@@ -67,7 +67,8 @@ def play(asking: Asking, view: View) -> Reply:
             for event in asking:
                 view.take(event)
     except KeyboardInterrupt:
-        raise Interrupted(asking.reply) from None
+        reply = asking.reply
+        raise Interrupted(reply if reply.text or reply.thinking else None) from None
     finally:
         view.finish(asking.reply)
     return asking.reply

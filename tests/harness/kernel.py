@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import threading
 import time
 from dataclasses import dataclass, field
@@ -156,7 +157,9 @@ class Kernel:
         return ast.literal_eval(cell.text.strip())
 
     def interrupt(self) -> None:
-        self.manager.interrupt_kernel()
+        """Interrupt as a front end does; from any thread."""
+        provisioner: Any = self.manager.provisioner
+        os.kill(provisioner.pid, signal.SIGINT)
 
     def interrupt_when(self, seen: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], None]:
         """Make a `watch` that interrupts the kernel once, at the first message for which `seen` holds."""
