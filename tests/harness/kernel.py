@@ -109,8 +109,9 @@ class Kernel:
         timeout: float = 60,
         watch: Callable[[dict[str, Any]], None] | None = None,
         metadata: dict[str, Any] | None = None,
+        wait_for_reply: bool = True,
     ) -> Cell:
-        """Run a cell to its end; `watch` sees each message as it comes."""
+        """Run a cell to its end; `watch` sees each message as it comes. Without waiting for it, `reply` stays empty."""
         message = self.client.session.msg(
             "execute_request",
             {
@@ -124,7 +125,13 @@ class Kernel:
             metadata=metadata,
         )
         self.client.shell_channel.send(message)
-        return self._collect(message["header"]["msg_id"], timeout, watch)
+        request = message["header"]["msg_id"]
+        cell = self._collect(request, timeout, watch)
+        while wait_for_reply and cell.reply == {}:
+            reply = self.client.get_shell_msg(timeout=10)
+            if reply["parent_header"].get("msg_id") == request:
+                cell.reply = reply["content"]
+        return cell
 
     def _collect(self, request: str, timeout: float, watch: Callable[[dict[str, Any]], None] | None) -> Cell:
         cell = Cell()
@@ -141,12 +148,7 @@ class Kernel:
             if watch is not None:
                 watch(message)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                break
-        while cell.reply == {}:
-            reply = self.client.get_shell_msg(timeout=10)
-            if reply["parent_header"].get("msg_id") == request:
-                cell.reply = reply["content"]
-        return cell
+                return cell
 
     def value(self, expression: str) -> Any:
         """Evaluate an expression in the kernel and give its value; for literals."""
