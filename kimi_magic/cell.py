@@ -12,6 +12,7 @@ from kimi_magic.errors import Interrupted, KimiError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kimi_magic.others import Others
     from kimi_magic.reply import Reply
     from kimi_magic.session import Asking
     from kimi_magic.settings import Settings
@@ -71,13 +72,13 @@ def run(
     new: bool = False,
     history: bool = True,
     quiet: bool = False,
-    owner: bool = False,
+    others: Others | None = None,
 ) -> Reply:
-    """Ask, paint and deliver; see `ask`. `owner` says that the whole cell is this question."""
+    """Ask, paint and deliver; see `ask`. `others` watches a cell that is this question alone."""
     try:
         values = kernel.resolve(options)
         with kernel.ask(text, values, new=new, history=history) as asking:
-            reply = _play(asking, None if quiet else shell, values, owner=owner)
+            reply = _play(asking, None if quiet else shell, values, others)
     except Interrupted as stopped:
         if stopped.reply is not None:
             _deliver(shell, stopped.reply, dest)
@@ -92,10 +93,10 @@ def run(
     return reply
 
 
-def _play(asking: Asking, shell: InteractiveShell | None, values: Settings, *, owner: bool) -> Reply:
+def _play(asking: Asking, shell: InteractiveShell | None, values: Settings, others: Others | None) -> Reply:
     from kimi_magic import render
 
-    view = render.view_for(shell, asking.draft, stream=values.stream, thinking=values.thinking, owner=owner)
+    view = render.view_for(shell, asking.draft, stream=values.stream, thinking=values.thinking, others=others)
     return render.play(asking, view)
 
 

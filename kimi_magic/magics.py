@@ -15,6 +15,7 @@ from traitlets.config import Config
 from kimi_magic import options, settings
 from kimi_magic.cell_input import AskLine, empty_cell
 from kimi_magic.errors import Interrupted, KimiError
+from kimi_magic.others import Others
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +71,7 @@ class KimiMagics(Magics):
 
     shell: InteractiveShell
     matcher: Callable[..., Any]
+    others: Others
     replaced: dict[str, Any]
 
     locals().update({name: Setting(help=settings.field_help(name)).tag(config=True) for name in settings.FIELDS})
@@ -90,19 +92,19 @@ class KimiMagics(Magics):
         """
         owner = cell is not None and self._owns_cell()
         try:
-            return self._run(line, cell)
+            return self._run(line, cell, owner=owner)
         except KeyboardInterrupt as stopped:  # ours, or one that came before there was anything to stop
             ours = stopped if isinstance(stopped, Interrupted) else Interrupted()
             if not owner or not self._fail_quietly(ours):
                 raise ours from None
             return ours.reply
 
-    def _run(self, line: str, cell: str | None) -> object:
+    def _run(self, line: str, cell: str | None, *, owner: bool) -> object:
         from kimi_magic import command
 
         if cell is None:
             return self._line(command.parse_line(line))
-        return self._ask(command.parse_cell(line, cell), owner=self._owns_cell())
+        return self._ask(command.parse_cell(line, cell), owner=owner)
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import status
@@ -128,7 +130,7 @@ class KimiMagics(Magics):
             new=asked.new,
             history=asked.history,
             quiet=asked.quiet,
-            owner=owner,
+            others=self.others if owner else None,
         )
 
     def _owns_cell(self) -> bool:
@@ -155,6 +157,7 @@ def load(shell: InteractiveShell) -> None:
     magics.replaced = {kind: manager.magics[kind].get("kimi") for kind in ("line", "cell")}
     shell.register_magics(magics)
     magics.matcher = _matcher(shell)
+    magics.others = Others(shell)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.input_transformer_manager.token_transformers.append(AskLine)
     shell.input_transformers_cleanup.append(empty_cell)
@@ -200,6 +203,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformer_manager.token_transformers.remove(AskLine)
     shell.input_transformers_cleanup.remove(empty_cell)
     _forget_reply(_display_formatter(shell))
+    magics.others.stop()
     from kimi_magic import kernel
 
     kernel.close()

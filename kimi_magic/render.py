@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import DisplayHandle
 
+    from kimi_magic.others import Others
     from kimi_magic.reply import Draft, Reply
     from kimi_magic.session import Asking
 
@@ -74,10 +75,13 @@ def play(asking: Asking, view: View) -> Reply:
     return asking.reply
 
 
-def view_for(shell: InteractiveShell | None, draft: Draft, *, stream: bool, thinking: bool, owner: bool) -> View:
+def view_for(
+    shell: InteractiveShell | None, draft: Draft, *, stream: bool, thinking: bool, others: Others | None
+) -> View:
     """Choose the view: none in a script, text in a terminal, a live or a static output in a notebook.
 
-    `owner` says that the whole cell is this one question, so that a long reply may become one output at its end.
+    `others` watches a cell that is this one question, so that a long reply may become one output at its end; None for
+    any other cell.
     """
     if shell is None:
         return QuietView()
@@ -85,7 +89,7 @@ def view_for(shell: InteractiveShell | None, draft: Draft, *, stream: bool, thin
         return TerminalView(draft, sys.stdout.write, stream=stream, thinking=thinking)
     if not stream:
         return StaticView(thinking=thinking)
-    return CellView(shell, draft, thinking=thinking, owner=owner)
+    return CellView(draft, thinking=thinking, others=others)
 
 
 class QuietView:
@@ -167,7 +171,7 @@ class TerminalView:
 class CellView:
     """A live output in a notebook's cell."""
 
-    def __init__(self, shell: InteractiveShell, draft: Draft, *, thinking: bool, owner: bool) -> None:
+    def __init__(self, draft: Draft, *, thinking: bool, others: Others | None) -> None:
         # Imported while the request is on its way, so that the first token finds everything ready.
         from kimi_magic import markdown
 
@@ -176,7 +180,7 @@ class CellView:
         # Blocks are a matter of Markdown; the other formats are painted as one text until they are complete.
         self._whole_text: list[str] | None = None if draft.format in ("markdown", "code") else []
         self._thinking = thinking
-        self._others = _Others(shell) if owner else None
+        self._others = others
         self._handle: DisplayHandle | None = None
         self._frozen = 0
         self._block: list[str] = []
@@ -278,8 +282,6 @@ class CellView:
             self._publish(self._whole(reply))
         else:
             self._finish_blocks(reply)
-        if self._others is not None:
-            self._others.close()
 
     def _whole(self, reply: Reply) -> dict[str, str]:
         shown = reply if self._thinking else reply.without_thinking
@@ -295,45 +297,6 @@ class CellView:
         """Take back a status line that no reply followed: an empty output is invisible everywhere."""
         if self._handle is not None:
             self._handle.update({"text/plain": ""}, raw=True)
-
-
-class _Others:
-    """Whether anybody else has written into the cell that a view owns.
-
-    IPython keeps what a cell prints in `history_manager.outputs`; displays are seen by a hook of the kernel's
-    publisher. A kernel that has neither is taken for one where somebody has.
-    """
-
-    def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
-        self._publisher: Any = shell.display_pub
-        self._mine = False
-        self._displayed = not hasattr(self._publisher, "register_hook")
-        if not self._displayed:
-            self._publisher.register_hook(self._hook)  # type: ignore[attr-defined]  # the kernel's has it
-
-    def _hook(self, message: Any) -> Any:
-        if not self._mine:
-            self._displayed = True
-        return message
-
-    def ours(self, publish: Callable[[], None]) -> None:
-        self._mine = True
-        try:
-            publish()
-        finally:
-            self._mine = False
-
-    @property
-    def seen(self) -> bool:
-        outputs = getattr(self._shell.history_manager, "outputs", None)
-        mine = outputs.get(self._shell.displayhook.prompt_count) or () if outputs is not None else ()
-        printed = outputs is None or any(output.output_type != "display_data" for output in mine)
-        return printed or self._displayed
-
-    def close(self) -> None:
-        if hasattr(self._publisher, "unregister_hook"):
-            self._publisher.unregister_hook(self._hook)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ LAYERS = [
     "local",
     "kernel",
     # surfaces
+    "others",
     "render",
     "cell",
     "status",
@@ -55,7 +56,7 @@ ONLY_IN = {
     "httpx_sse": {"transport"},
     "asyncio": {"iothread", "transport", "kernel"},
     "nest_asyncio2": set(),
-    "IPython": {"render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
+    "IPython": {"others", "render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
 }
