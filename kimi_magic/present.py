@@ -61,7 +61,7 @@ def body(text: str, form: str) -> str:
     if form == "json":
         return markdown.to_html(f"```json\n{_pretty(text)}\n```")
     if form == "html":
-        return markdown.clean(unfenced(text))
+        return f'<div class="{_PLAIN}">{markdown.clean(unfenced(text))}</div>'
     return markdown.to_html(text)
 
 

@@ -76,16 +76,20 @@ class Session:
         self._turn.release()
 
     def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool) -> None:
-        if turn.messages and keep:
-            conversation.append(turn)
-            self.conversation = conversation
-        reply = turn.reply
+        try:
+            if turn.messages and keep:
+                conversation.append(turn)
+                self.conversation = conversation
+            self._count(turn.reply)
+        finally:
+            self._give_turn()
+
+    def _count(self, reply: Reply) -> None:
         if reply.text or reply.usage != Usage():
             self.replies += 1
             self.usage += reply.usage
             self.unpriced += reply.cost is None
             self.cost += reply.cost or 0.0
-        self._give_turn()
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays."""

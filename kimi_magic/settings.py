@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import CommandError, SettingError
 
-__all__ = ["EFFORTS", "FORMATS", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
+__all__ = ["EFFORTS", "FORMATS", "LOOPBACK", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
 
 FORMATS = ("markdown", "text", "code", "json", "html")
 EFFORTS = ("off", "low", "medium", "high")
 APIS = ("run", "chat")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -152,14 +152,14 @@ def _endpoint(value: object) -> str:
 def _base(value: object) -> str:
     text = _text(value).strip().rstrip("/")
     parts = urlsplit(text)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise ValueError("is not an https URL, and a token would travel in the clear")
     return text
 
 
 def _loopback(value: object) -> str:
     text = _text(value).strip().rstrip("/")
-    if text and urlsplit(text).hostname not in _LOOPBACK:
+    if text and urlsplit(text).hostname not in LOOPBACK:
         raise ValueError("is not on this machine; for another one: %kimi use URL")
     return text
 

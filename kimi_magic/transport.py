@@ -23,7 +23,7 @@ import httpx_sse
 from kimi_magic import refusals, wire
 from kimi_magic.errors import AuthenticationError, BrokenReply, KimiError, NetworkError, SettingError, Stalled
 from kimi_magic.events import Event, Retrying, Started
-from kimi_magic.settings import Secret
+from kimi_magic.settings import LOOPBACK, Secret
 
 __all__ = ["Endpoint", "HttpTransport", "Limits", "Transport"]
 
@@ -32,7 +32,6 @@ _GATEWAY_HOST = "gateway.ai.cloudflare.com"
 _METERED_EVERY = 0.25
 _LONGEST_PAUSE = 30.0
 _LONGEST_RETRY_AFTER = 300.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Emit = Callable[[Event], None]
 
@@ -57,7 +56,7 @@ class Endpoint:
         token: Secret,
         api: str,
         gateway: str = "",
-        signed_with: str = "CLOUDFLARE_API_TOKEN",
+        signed_with: str = _CLOUDFLARES,
     ) -> Endpoint:
         """Workers AI below `base` (…/client/v4); `api` is `run` or `chat`; a gateway is named in a header."""
         root = f"{base.rstrip('/')}/accounts/{account}/ai"
@@ -73,19 +72,20 @@ class Endpoint:
         The Cloudflare token goes to Cloudflare's gateway host alone; any other URL gets `key`.
         """
         parts = urlsplit(url)
+        secret = token if parts.hostname == _GATEWAY_HOST else key
+        if secret and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise SettingError(f"{url} is not encrypted, and a key would travel in the clear.", hint="Use https://.")
         target = url if parts.path.endswith("/chat/completions") else f"{url}/chat/completions"
         if parts.hostname == _GATEWAY_HOST:
             if "/workers-ai" in parts.path:
                 return cls(target, "chat", token)
             return cls(target, "chat", token, signs_as="cf-aig-authorization", model_prefix="workers-ai/")
-        if key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise SettingError(f"{url} is not encrypted, and a key would travel in the clear.", hint="Use https://.")
         return cls(target, "openai", key, signed_with="KIMI_API_KEY")
 
     @property
     def local(self) -> bool:
         """Whether it lies on this machine."""
-        return urlsplit(self.url).hostname in _LOOPBACK
+        return urlsplit(self.url).hostname in LOOPBACK
 
     def address(self, model: str) -> str:
         """The URL for a request to `model`."""

@@ -116,12 +116,16 @@ class Decoder:
             raise Failed(Failure(f"A frame of the reply is not JSON: {data[:80]!r}")) from None
         if not isinstance(frame, dict):
             raise Failed(Failure(f"A frame of the reply is no object: {data[:80]!r}"))
+        return self.take(frame, event)
+
+    def take(self, frame: dict[str, Any], event: str = "") -> list[Event]:
+        """Decode one frame that is an object already; raise Failed as `feed` does."""
         if event == "error" or frame.get("error") or frame.get("errors") or frame.get("success") is False:
             raise Failed(_failure_in(frame))
         try:
             return self._read(_unwrap(frame))
         except (AttributeError, KeyError, TypeError):
-            raise Failed(Failure(f"A frame of the reply has an unknown shape: {data[:80]!r}")) from None
+            raise Failed(Failure(f"A frame of the reply has an unknown shape: {str(frame)[:80]}")) from None
 
     def _read(self, frame: dict[str, Any]) -> list[Event]:
         self._note(frame.get("usage"))
@@ -197,9 +201,9 @@ def decode_body(body: bytes) -> list[Event]:
     if frame is None:
         raise Failed(Failure(f"The server answered without JSON: {_words(body)}"))
     inner = _unwrap(frame)
-    if "choices" not in inner and inner.get("response") is not None:
-        inner = {**inner, "choices": [{"message": {"content": inner["response"]}, "finish_reason": "stop"}]}
-    events = decoder.feed(json.dumps(inner if frame.get("success") is not False else frame))
+    if "choices" not in inner and inner.get("response") is not None and frame.get("success") is not False:
+        frame = {**inner, "choices": [{"message": {"content": inner["response"]}, "finish_reason": "stop"}]}
+    events = decoder.take(frame)
     return [*events, decoder.end()]
 
 

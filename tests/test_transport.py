@@ -253,6 +253,11 @@ def test_a_key_never_travels_in_the_clear() -> None:
         Endpoint.compatible("http://models.example.org/v1", Secret("key"), Secret(""))
 
 
+def test_the_cloudflare_token_never_travels_in_the_clear_either() -> None:
+    with pytest.raises(errors.SettingError, match="not encrypted"):
+        Endpoint.compatible("http://gateway.ai.cloudflare.com/v1/acc/gw/compat", Secret(""), Secret("cfut_secret"))
+
+
 def test_the_cloudflare_token_goes_to_cloudflare_alone() -> None:
     token = Secret("cfut_secret")
     assert not Endpoint.compatible("https://example.org/v1", Secret(""), token).sign()
