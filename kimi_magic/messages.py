@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-__all__ = ["Message", "Role", "Text", "Usage"]
+__all__ = ["Image", "Message", "Part", "Role", "Text", "Usage"]
 
 Role = Literal["system", "user", "assistant"]
+Detail = Literal["auto", "low", "high"]
 Number = TypeVar("Number", int, float)
 
 
@@ -19,11 +20,32 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A part that is a picture: `data` is the whole file, of the type `media_type`; width and height are in pixels."""
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    detail: Detail = "auto"
+
+    def __repr__(self) -> str:
+        return f"Image({self.media_type}, {self.width} × {self.height}, {len(self.data):,} bytes)"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, bytes]:  # noqa: ARG002  # IPython's signature
+        """Show the picture, exactly as it is sent."""
+        return {self.media_type: self.data}
+
+
+Part = Text | Image
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation, made of parts."""
 
     role: Role
-    parts: tuple[Text, ...]
+    parts: tuple[Part, ...]
 
     @classmethod
     def of(cls, role: Role, text: str) -> Message:
@@ -33,7 +55,12 @@ class Message:
     @property
     def text(self) -> str:
         """All text of the message."""
-        return "".join(part.text for part in self.parts)
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Its pictures."""
+        return tuple(part for part in self.parts if isinstance(part, Image))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ LAYERS = [
     "present",
     "reply",
     "report",
+    "context",
     # input and output
     "iothread",
     "transport",
