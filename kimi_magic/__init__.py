@@ -1,7 +1,8 @@
 """Kimi inside the notebook kernel: `%load_ext kimi_magic`, then `%%kimi`.
 
-The flow, in one line: cell text → `command` → `session` (the conversation's messages) → `wire` (canonical bytes) →
-`transport` → events → `render`. One thread does all input and output; everything above it is a plain generator.
+The flow, in one line: cell text → `command` → `context` (objects become parts) → `session` (the conversation) → `wire`
+(canonical bytes) → `transport` → events → `render`. One thread does all input and output; everything above it is a
+plain generator.
 
     reply = kimi_magic.ask("What is a prefix cache?")
 """
@@ -14,14 +15,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kimi_magic.cell import ask
+    from kimi_magic.cell import ask, describe, private
     from kimi_magic.errors import Interrupted, KimiError
     from kimi_magic.reply import Reply
 
-__all__ = ["Interrupted", "KimiError", "Reply", "ask", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "Interrupted",
+    "KimiError",
+    "Reply",
+    "ask",
+    "describe",
+    "load_ipython_extension",
+    "private",
+    "unload_ipython_extension",
+]
 __version__ = "0.1.0"
 
-_HOMES = {"ask": "cell", "Interrupted": "errors", "KimiError": "errors", "Reply": "reply"}
+_HOMES = {
+    "ask": "cell",
+    "Interrupted": "errors",
+    "KimiError": "errors",
+    "Reply": "reply",
+    "describe": "cell",
+    "private": "cell",
+}
 
 
 def __getattr__(name: str) -> Any:

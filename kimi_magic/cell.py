@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import kernel
+from kimi_magic.command import Ask, Context
+from kimi_magic.context.registry import Describe
 from kimi_magic.errors import Interrupted, KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kimi_magic.context.displays import Displays
+    from kimi_magic.context.gathering import Gathered
     from kimi_magic.others import Others
     from kimi_magic.reply import Reply
+    from kimi_magic.sent import Sent
     from kimi_magic.session import Asking
     from kimi_magic.settings import Settings
 
-__all__ = ["ask", "painted", "run"]
+__all__ = ["ask", "describe", "painted", "preview", "private", "run"]
+
+_DEST_FIRST = "A variable for the reply stands first: %%kimi answer -c df"
+
+describe = Describe(kernel.guard)
+"""What `kimi_magic.describe` is: it keeps back what a question of this kernel would keep back."""
 
 _painted: tuple[int, object] = (-1, None)
 
 
-def ask(  # only the text is meant to be positional
+def ask(  # only the text and objects are meant to be positional
     text: str,
-    *,
+    *objects: object,
     model: str | None = None,
     system: str | None = None,
     format: str | None = None,  # noqa: A002  # the option's name
@@ -33,12 +43,19 @@ def ask(  # only the text is meant to be positional
     top_p: float | None = None,
     effort: str | None = None,
     timeout: float | str | None = None,
+    rows: int | None = None,
+    columns: Iterable[str] = (),
+    full: bool = False,
+    detail: str = "auto",
+    cells: str = "",
     new: bool = False,
     history: bool = True,
     quiet: bool = False,
 ) -> Reply:
     """Ask a question in the conversation of this kernel, as `%%kimi` does, and give the whole reply.
 
+    `objects` go beside the question: dataframes, figures, images, anything; `rows`, `columns`, `full` and `detail` say
+    how closely they are looked at, `cells` brings cells of the notebook ("2:5", "all"). The text is sent as it is.
     In a notebook or a terminal IPython the reply is painted as it arrives, unless `quiet`. `timeout` is in seconds
     or text such as "2m"; `new` begins a fresh conversation; `history=False` asks outside of it. Raises a KimiError
     that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut reply) on Ctrl-C.
@@ -54,7 +71,18 @@ def ask(  # only the text is meant to be positional
         "timeout": timeout,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    return run(current_shell(), text, options, new=new, history=history, quiet=quiet)
+    wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    context = Context(cells=cells, raw=True, rows=rows, columns=wanted, full=full, detail=detail)
+    return run(current_shell(), Ask(text, "", options, new, history, quiet, context), objects)
+
+
+def private(table: object, columns: Iterable[str]) -> None:
+    """Keep columns of a table in the kernel: no path sends them, from now on, in this session.
+
+    It holds for every table's column of such a name, so for copies and slices too, and distinctive values are kept
+    back wherever they turn up. `table` may be None, for names alone. Raises CommandError for an unknown column.
+    """
+    kernel.guard().hide(table, (columns,) if isinstance(columns, str) else tuple(columns))
 
 
 def current_shell() -> InteractiveShell | None:
@@ -65,32 +93,90 @@ def current_shell() -> InteractiveShell | None:
 
 def run(
     shell: InteractiveShell | None,
-    text: str,
-    options: Mapping[str, object],
+    asked: Ask,
+    objects: Sequence[object] = (),
     *,
-    dest: str = "",
-    new: bool = False,
-    history: bool = True,
-    quiet: bool = False,
+    failure: BaseException | None = None,
+    displays: Displays | None = None,
     others: Others | None = None,
 ) -> Reply:
-    """Ask, paint and deliver; see `ask`. `others` watches a cell that is this question alone."""
+    """Ask, paint and deliver; see `ask`.
+
+    `failure` is what `%kimi fix` explains, `displays` knows what cells displayed, `others` watches a cell that asks.
+    """
     try:
-        values = kernel.resolve(options)
-        with kernel.ask(text, values, new=new, history=history) as asking:
-            reply = _play(asking, None if quiet else shell, values, others)
+        values = kernel.resolve(asked.options)
+        gathered = _gathered(shell, asked, objects, values, failure, displays)
+        with kernel.ask(gathered, values, new=asked.new, history=asked.history) as asking:
+            reply = _play(asking, None if asked.quiet else shell, values, others)
     except Interrupted as stopped:
         if stopped.reply is not None:
-            _deliver(shell, stopped.reply, dest)
+            _deliver(shell, stopped.reply, asked.dest)
         raise
     except KimiError as error:
         if error.reply is not None:
-            _deliver(shell, error.reply, dest)
+            _deliver(shell, error.reply, asked.dest)
         raise
     except KeyboardInterrupt:  # before the first event, or while something was imported for it
         raise Interrupted from None
-    _deliver(shell, reply, dest)
+    _deliver(shell, reply, asked.dest)
     return reply
+
+
+def preview(
+    shell: InteractiveShell | None,
+    asked: Ask,
+    *,
+    failure: BaseException | None = None,
+    displays: Displays | None = None,
+) -> Sent:
+    """Give what `run` would send, and send nothing."""
+    try:
+        values = kernel.resolve(asked.options)
+        gathered = _gathered(shell, asked, (), values, failure, displays)
+        sent = kernel.preview(gathered, values, new=asked.new, history=asked.history)
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    _assign(shell, asked.dest, sent)
+    return sent
+
+
+def _gathered(
+    shell: InteractiveShell | None,
+    asked: Ask,
+    objects: Sequence[object],
+    values: Settings,
+    failure: BaseException | None,
+    displays: Displays | None,
+) -> Gathered:
+    """Look up what the question names, and put it together."""
+    from kimi_magic.context import failures, notebook, template
+    from kimi_magic.context.gathering import Source, named
+
+    context = asked.context
+    namespace = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+    beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
+    beside += named(objects, namespace)
+    if context.cells:
+        wanted = notebook.parse_cells(context.cells)
+        beside.append(
+            Source(
+                f"cells {context.cells}", describe=lambda look: notebook.describe_cells(shell, wanted, look, displays)
+            )
+        )
+    if failure is not None:
+        beside.append(Source("the error", describe=lambda look: failures.describe_failure(failure, look)))
+    pieces: str | list[str | Source] = asked.question
+    if not context.raw and isinstance(asked.question, str):
+        pieces = [
+            Source(piece.source, template.value_of(piece.source, namespace))
+            if isinstance(piece, template.Expression)
+            else piece
+            for piece in template.split(asked.question)
+        ]
+    return kernel.gather(
+        pieces, beside, values, context.looked, new=asked.new, history=asked.history, dry=asked.dry_run
+    )
 
 
 def _play(asking: Asking, shell: InteractiveShell | None, values: Settings, others: Others | None) -> Reply:
@@ -105,10 +191,14 @@ def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:
     if shell is None:
         return
     _painted = (shell.execution_count, reply)
-    if dest:
-        shell.push({dest: reply})
+    _assign(shell, dest, reply)
     if reply.format == "code" and reply.code and not reply.cut:
         shell.set_next_input(reply.code)
+
+
+def _assign(shell: InteractiveShell | None, dest: str, value: object) -> None:
+    if shell is not None and dest:
+        shell.push({dest: value})
 
 
 def painted(shell: Any, reply: object) -> bool:

@@ -1,8 +1,9 @@
 """What IPython would make of a cell before the magics see it, and must not.
 
 To IPython any line that ends in a question mark asks for help; so that `%kimi ask What is new?` is a question, a token
-transformer comes before IPython's own. It knows `%kimi ask` at the start of a line or after an equals sign, and nothing
-else: `%kimi?` still asks for help. And a `%%kimi` with nothing below is refused by IPython in words of its own.
+transformer comes before IPython's own. It knows `%kimi ask` and `%kimi fix` at the start of a line or after an equals
+sign, and nothing else: `%kimi?` still asks for help. And a `%%kimi` with nothing below is refused by IPython in words
+of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AskLine", "empty_cell"]
 
 _EMPTY = re.compile(r"%%kimi(?:[ \t][^\n]*)?\s*")
-_BEGINNING = ["%", "kimi", "ask"]
+_BEGINNINGS = (["%", "kimi", "ask"], ["%", "kimi", "fix"])
 
 
 class AskLine(TokenTransformBase):
@@ -29,12 +30,12 @@ class AskLine(TokenTransformBase):
 
     @classmethod
     def find(cls, tokens_by_line: list[list[TokenInfo]]) -> AskLine | None:
-        """Find the first line that begins with `%kimi ask`, or assigns it."""
+        """Find the first line that begins with `%kimi ask` or `%kimi fix`, or assigns it."""
         for line in tokens_by_line:
             tokens = [token for token in line if token.type not in (tokenize.INDENT, tokenize.DEDENT)]
             words = [token.string for token in tokens]
             for start in {0, words.index("=") + 1 if "=" in words else 0}:
-                if words[start : start + 3] == _BEGINNING:
+                if words[start : start + 3] in _BEGINNINGS:
                     return cls(tokens[0].start)  # where HelpEnd begins too: then the priority decides
         return None
 

@@ -8,18 +8,54 @@ import enum
 import keyword
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kimi_magic import settings
 from kimi_magic.errors import CommandError
-from kimi_magic.options import DEST_HELP, OPTIONS, WORDS
+from kimi_magic.options import DEST_HELP, DETAILS, OPTIONS, WORDS
 
-__all__ = ["Ask", "Command", "SetModel", "Show", "Use", "parse_cell", "parse_line"]
+__all__ = [
+    "Ask",
+    "Command",
+    "Context",
+    "Ledger",
+    "Private",
+    "SetModel",
+    "Show",
+    "ShowSent",
+    "Use",
+    "parse_cell",
+    "parse_line",
+]
 
 
+_MOST_ROWS = 10_000
 _BY_FLAG = {flag: option for option in OPTIONS for flag in option.flags}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What goes along with a question, and how closely it is looked at (see `context.Look`).
+
+    `names` are expressions, as they were typed; `raw` says that braces in the question are text.
+    """
+
+    names: tuple[str, ...] = ()
+    cells: str = ""
+    failure: bool = False
+    raw: bool = False
+    rows: int | None = None
+    columns: tuple[str, ...] = ()
+    full: bool = False
+    detail: str = "auto"
+
+    @property
+    def looked(self) -> dict[str, Any]:
+        """The part of it that describers need."""
+        looked = {"rows": self.rows, "columns": self.columns, "full": self.full}
+        return looked | ({"pictures": False} if self.detail == "none" else {"detail": self.detail})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +68,31 @@ class Ask:
     new: bool = False
     history: bool = True
     quiet: bool = False
+    context: Context = Context()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSent:
+    """Show what was sent for a turn of the conversation; 0 is the last question."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """Make columns of a table private, or release names; without either, list what is private."""
+
+    table: str = ""
+    columns: tuple[str, ...] = ()
+    released: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Show what left the kernel: this one, or every kernel that uses the store."""
+
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +119,7 @@ class Show(enum.Enum):
     HELP = "help"
 
 
-Command = Ask | Use | SetModel | Show
+Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +137,8 @@ def _parser() -> _Parser:
 
 def parse_cell(line: str, cell: str) -> Ask:
     """Parse `%%kimi LINE` with its body, which is data; raise CommandError or SettingError."""
-    return _ask(_split(line), _body(cell))
+    words, names = _without_context(line)
+    return _ask(words, _body(cell), names)
 
 
 def _body(cell: str) -> str:
@@ -88,17 +150,31 @@ def parse_line(line: str) -> Command:
     """Parse `%kimi LINE`; raise CommandError or SettingError."""
     word, _, rest = line.strip().partition(" ")
     rest = rest.strip()
-    match word:
-        case "":
-            return Show.STATUS
-        case "ask":
-            words, question = _leading_options(rest)
-            return _ask(words, question)
-        case "use":
-            return Use(str(settings.parse("endpoint", rest, "option")) if rest else "")
-        case "model":
-            return SetModel(rest)
-    if word not in WORDS:
+    return _READERS[word](rest) if word in _READERS else _show(word, rest)
+
+
+def _line_ask(rest: str) -> Ask:
+    words, question = _leading_options(rest)
+    return _ask(words, question)
+
+
+def _line_fix(rest: str) -> Ask:
+    words, question = _leading_options(rest)
+    return _ask(words, question or _FIX, failure=True)
+
+
+def _line_use(rest: str) -> Use:
+    return Use(str(settings.parse("endpoint", rest, "option")) if rest else "")
+
+
+def _line_egress(rest: str) -> Ledger:
+    if rest not in ("", "all"):
+        raise CommandError(f"`%kimi egress` takes `all` or nothing, not {rest!r}.", hint="all: of every kernel")
+    return Ledger(everything=rest == "all")
+
+
+def _show(word: str, rest: str) -> Show:
+    if word and word not in WORDS:
         near = difflib.get_close_matches(word, WORDS, n=1, cutoff=0.5)
         meant = f"Did you mean `%kimi {near[0]}`?" if near else "To ask it: %kimi ask TEXT."
         raise CommandError(f"%kimi has no word {word!r}.", hint=f"{meant} `%kimi help` lists the words.")
@@ -118,6 +194,79 @@ def _split(line: str) -> list[str]:
         ) from None
 
 
+_FIX = "This went wrong. Say why in a few words, then give the corrected code, whole, in one code block."
+
+
+def _line_sent(text: str) -> ShowSent:
+    if not text:
+        return ShowSent(0)
+    if not text.isdecimal() or not int(text):
+        raise CommandError(f"{text!r} is no turn of the conversation.", hint="`%kimi usage` numbers them: %kimi sent 2")
+    return ShowSent(int(text))
+
+
+def _line_private(rest: str) -> Private:
+    words = _split(rest)
+    if words and words[0] == "--release":
+        if not words[1:]:
+            raise CommandError("--release needs the names of columns.", hint="%kimi private --release ssn")
+        return Private(released=tuple(words[1:]))
+    if words and words[0].startswith("-"):
+        raise CommandError(f"There is no option {words[0]}.", hint="%kimi private df ssn email, or --release ssn")
+    if len(words) == 1:
+        raise CommandError(
+            "Which columns?", hint=f"Name the table and then its private columns: %kimi private {words[0]} ssn"
+        )
+    return Private(words[0], tuple(words[1:])) if words else Private()
+
+
+_READERS: Mapping[str, Callable[[str], Command]] = {
+    "ask": _line_ask,
+    "fix": _line_fix,
+    "sent": _line_sent,
+    "private": _line_private,
+    "egress": _line_egress,
+    "use": _line_use,
+    "model": SetModel,
+}
+
+
+def _without_context(line: str) -> tuple[list[str], list[str]]:
+    """Take the expressions after -c out of a line, as they were typed: in them quotes and spaces belong to Python."""
+    _split(line)  # raises where a quote has no partner
+    words: list[str] = []
+    names: list[str] = []
+    taking, begun = False, ""
+    for match in _WORD.finditer(line):
+        word = match[0]
+        flag, equals, rest = word.partition("=")
+        if flag in ("-c", "--context") and (equals or word == flag) and not begun:
+            taking, word = True, rest
+            if not rest:
+                continue
+        elif word.startswith("-") and not begun:
+            taking = False
+        if not taking:
+            words += _split(word)
+            continue
+        begun = f"{begun} {word}" if begun else word
+        if _closed(begun):
+            names.append(_unquoted(begun))
+            begun = ""
+    return words, [*names, begun] if begun else names
+
+
+def _closed(text: str) -> bool:
+    """Whether every bracket outside of quotes has its partner."""
+    bare = re.sub(r"""(?:"(?:\\.|[^"\\])*"|'[^']*')""", "", text)
+    return sum(map(bare.count, "([{")) <= sum(map(bare.count, ")]}"))
+
+
+def _unquoted(word: str) -> str:
+    """Take away quotes around a whole expression, which a person writes for its spaces."""
+    return _split(word)[0] if re.fullmatch(r"""(?:"(?:\\.|[^"\\])*"|'[^']*')""", word) else word
+
+
 _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\S)+""")
 
 
@@ -125,26 +274,27 @@ def _leading_options(text: str) -> tuple[list[str], str]:
     """Split `-m k2.6 What's up?` into its options and the rest, which is taken as it stands, quotes included."""
     words: list[str] = []
     position = 0
-    awaits_value = False
+    awaits_value: str | bool = False
     for match in _WORD.finditer(text):
         flag, equals, _ = match[0].partition("=")
         if not awaits_value and not match[0].startswith("-"):
             break
-        words += _split(match[0])
+        words += [_unquoted(match[0])] if awaits_value == "many" else _split(match[0])
         position = match.end()
         option = _BY_FLAG.get(flag)
-        awaits_value = not awaits_value and option is not None and bool(option.setting) and not equals
+        takes_one = not awaits_value and option is not None and bool(option.metavar) and not equals
+        awaits_value = takes_one and ("many" if option is not None and option.many else True)
     return words, text[position:].strip()
 
 
-def _ask(words: list[str], question: str) -> Ask:
+def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure: bool = False) -> Ask:
     for word in words:
         flag = word.partition("=")[0]
         if flag == "-h" or (flag.startswith("--") and flag not in _BY_FLAG):
             near = difflib.get_close_matches(flag, _BY_FLAG, n=1, cutoff=0.75)
             meant = f"Did you mean {near[0]}? " if near else ""
             raise CommandError(f"There is no option {flag}.", hint=f"{meant}`%%kimi?` lists the options.")
-    found = vars(_parser().parse_args(words))
+    found = vars(_parser().parse_args(_joined(words)))
     options = {
         option.setting: settings.parse(option.setting, found[option.name], "option")
         for option in OPTIONS
@@ -152,6 +302,8 @@ def _ask(words: list[str], question: str) -> Ask:
     }
     if not question.strip():
         raise CommandError("The question is empty.", hint="Write it below the %%kimi line, or after `%kimi ask`.")
+    if failure:
+        options.setdefault("format", "code")
     return Ask(
         question,
         dest=_destination(found["dest"]),
@@ -159,6 +311,41 @@ def _ask(words: list[str], question: str) -> Ask:
         new=found["new"],
         history=not found["no_history"],
         quiet=found["quiet"],
+        context=_context((*names, *(found["context"] or ())), found, failure=failure),
+        dry_run=found["dry_run"],
+    )
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Join an option and a value such as -3: that argparse would take for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _BY_FLAG and re.match(r"-\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _context(names: tuple[str, ...], found: Mapping[str, Any], *, failure: bool) -> Context:
+    rows = found["rows"]
+    if rows is not None and not (rows.isdecimal() and int(rows) <= _MOST_ROWS):
+        raise CommandError(
+            f"--rows takes a whole number from 0 to {_MOST_ROWS:,}, not {rows!r}.", hint="--full sends all."
+        )
+    detail = found["detail"] or "auto"
+    if detail not in ("auto", *DETAILS):
+        raise CommandError(f"--detail takes {', '.join(DETAILS)}, not {detail!r}.", hint="`%%kimi?` lists the options.")
+    columns = tuple(name.strip() for name in (found["columns"] or "").split(",") if name.strip())
+    return Context(
+        names=names,
+        cells=found["cells"] or "",
+        failure=failure,
+        raw=found["raw"],
+        rows=None if rows is None else int(rows),
+        columns=columns,
+        full=found["full"],
+        detail=detail,
     )
 
 

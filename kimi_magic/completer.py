@@ -1,9 +1,13 @@
-"""Completion for `%kimi` lines and the first line of `%%kimi` cells: words, options, their values, model names."""
+"""Completion for `%kimi` lines and `%%kimi` cells: words, options, their values, model names, and live objects.
+
+Live objects are offered after -c, after `%kimi private`, and inside of `{{ }}`; after a dot IPython says what there is.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import models
@@ -12,8 +16,9 @@ from kimi_magic.options import OPTIONS, WORDS
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
 
-__all__ = ["candidates", "complete"]
+__all__ = ["candidates", "complete", "expression", "live"]
 
+_NOT_OFFERED = (ModuleType,)
 _PLACES = ("local", "cloudflare", "auto", "https://")
 
 
@@ -38,7 +43,7 @@ def candidates(line: str, names: tuple[str, ...] = ()) -> tuple[str, list[str]]:
 def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]:  # noqa: FBT001  # private
     options = {flag: option for option in OPTIONS for flag in option.flags}
     last = options.get(before[-1]) if before else None
-    if last is not None and last.setting:
+    if last is not None and last.metavar:
         return list(models.names()) if last.setting == "model" else list(last.choices)
     if cell:
         return [*options, *([] if before else names)]
@@ -48,13 +53,72 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
     return values.get(before[0], [])
 
 
-def complete(context: CompletionContext, namespace: Iterable[str]) -> Any:
+def expression(text: str) -> str | None:
+    """Give the expression that is being typed at the end of `text`, which ends inside of `{{ }}`; None outside."""
+    inside = text[text.rfind("{{") + 2 :] if "{{" in text else "}}"
+    if "}}" in inside:
+        return None
+    return _NAME_AT_END.search(inside)[0]  # type: ignore[index]  # it matches the empty text, too
+
+
+_NAME_AT_END = re.compile(r"[\w.]*$")
+
+
+def _context_word(line: str) -> str | None:
+    """Give what is being typed after -c, or as the table after `%kimi private`; None elsewhere."""
+    typed = re.match(r"\s*%{1,2}kimi\s", line)
+    if typed is None:
+        return None
+    words = re.findall(r"\S+", line)
+    before = words if line[-1:].isspace() else words[:-1]
+    options = [word for word in before if word.startswith("-")]
+    after_context = bool(options) and options[-1] in ("-c", "--context") and not words[-1].startswith("-")
+    after_private = before[1:] == ["private"]
+    return _NAME_AT_END.search(line)[0] if after_context or after_private else None  # type: ignore[index]  # see above
+
+
+def live(word: str, namespace: Mapping[str, Any], attributes: Callable[[str], Iterable[str]]) -> list[str]:
+    """Give the names that `word` can become: variables of the user's, and after a dot what `attributes` finds."""
+    if "." in word:
+        return sorted(attributes(word))
+    return sorted(
+        name
+        for name, value in namespace.items()
+        if name.startswith(word) and (word or not name.startswith("_")) and not isinstance(value, _NOT_OFFERED)
+    )
+
+
+def _columns(line: str, namespace: Mapping[str, Any]) -> list[str]:
+    """Give the columns of the table in `%kimi private TABLE …`."""
+    words = line.split()
+    if words[1:2] != ["private"] or len(words) < 3 or (len(words) == 3 and not line[-1:].isspace()):  # noqa: PLR2004  # %kimi private TABLE
+        return []
+    columns = getattr(namespace.get(words[2]), "columns", ())
+    return [str(name) for name in columns]
+
+
+def complete(context: CompletionContext, shell: Any) -> Any:
     """Answer IPython: what can stand at the cursor, and whether the other completions are to be left out."""
     from IPython.core.completer import SimpleCompletion
 
     lines = context.full_text.split("\n")
     line = lines[context.cursor_line][: context.cursor_position]
-    names = tuple(name for name in namespace if not name.startswith("_"))
-    word, found = candidates(line, names if context.cursor_line == 0 else ())
+    word, found = _found(context.cursor_line, line, lines, shell)
     completions = [SimpleCompletion(text=choice, type="kimi") for choice in found]
     return {"completions": completions, "matched_fragment": word, "suppress": bool(found)}
+
+
+def _found(number: int, line: str, lines: list[str], shell: Any) -> tuple[str, list[str]]:
+    namespace: Mapping[str, Any] = shell.user_ns
+    ours = lines[0].lstrip().startswith("%%kimi")
+    word = _context_word(line) if number == 0 or line.lstrip().startswith("%kimi") else None
+    if word is None and (ours or line.lstrip().startswith(("%kimi ask", "%kimi fix"))):
+        before = lines[1:number] if ours else []
+        word = expression("\n".join([*before, line])) if number or not ours else None
+    if word is not None:
+        return word, live(word, namespace, shell.Completer.attr_matches)
+    names = tuple(name for name in namespace if not name.startswith("_"))
+    if columns := _columns(line, namespace):
+        typed = "" if line[-1:].isspace() else line.rsplit(maxsplit=1)[-1]
+        return typed, sorted(name for name in columns if name.startswith(typed))
+    return candidates(line, names if number == 0 else ())

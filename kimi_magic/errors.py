@@ -17,6 +17,7 @@ KimiError
 │   └── BrokenReply           the reply came cut, garbled, or with an error inside
 ├── NetworkError            the network: no connection
 │   └── Stalled               connected, but silent for too long
+├── StoreError              what is kept on disk cannot be read or written
 └── LocalModelError         the model on this machine cannot be started
 Interrupted (a KeyboardInterrupt)  the user stopped the reply
 
@@ -45,6 +46,7 @@ __all__ = [
     "ServiceError",
     "SettingError",
     "Stalled",
+    "StoreError",
     "TooLarge",
     "UnknownModel",
 ]
@@ -168,6 +170,10 @@ class NetworkError(KimiError):
 
 class Stalled(NetworkError):
     """The server is connected and says nothing."""
+
+
+class StoreError(KimiError):
+    """The file in the user's data folder cannot be read or written."""
 
 
 class LocalModelError(KimiError):

@@ -8,19 +8,25 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import settings
-from kimi_magic.errors import CommandError, LocalModelError, MissingCredential, SettingError, UnknownModel
+from kimi_magic.errors import KimiError, LocalModelError, MissingCredential, SettingError, UnknownModel
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
     from kimi_magic import models
+    from kimi_magic.context.gathering import Gathered, Source
+    from kimi_magic.context.guard import Guard
     from kimi_magic.local.launch import Local
+    from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
+    from kimi_magic.store import Store
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
     from kimi_magic.wire import Request
 
@@ -49,6 +55,8 @@ class _State:
         self.lock = threading.RLock()
         self.configured: dict[str, object] = {}
         self.session: Session | None = None
+        self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
+        self.store: Store | None = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -141,15 +149,15 @@ def _require_local() -> None:
         raise MissingCredential("There are no Cloudflare credentials and no local model.", hint=_WAYS_ON)
 
 
-def model(values: Settings, where: Place) -> models.Model:
-    """Decide which model is asked; raise UnknownModel or SettingError."""
+def model(values: Settings, where: Place, *, dry: bool = False) -> models.Model:
+    """Decide which model is asked; raise UnknownModel or SettingError. A `dry` run may name one that nobody can ask."""
     from kimi_magic import models
 
     name = values.model.strip()
     if where.name == "local":
         # A name set for Cloudflare must not stop the local model; one on the cell itself is meant.
         chosen = models.resolve(name) if name and values.source("model") == "option" else models.LOCAL
-        if chosen != models.LOCAL and values.local_engine == "llama" and not values.local_url:
+        if chosen != models.LOCAL and values.local_engine == "llama" and not values.local_url and not dry:
             raise UnknownModel(
                 f"{chosen} is not on this machine, and there is no Cloudflare account to ask it with.",
                 hint="Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN; without -m the local model answers.",
@@ -239,25 +247,128 @@ def _running_local(values: Settings) -> Local:
     return local
 
 
-def ask(text: str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:
-    """Send a question with these settings and give its events; see Session.ask for what it raises."""
-    from kimi_magic.messages import Message
+def guard() -> Guard:
+    """Give this kernel's guard of private columns and secrets; it knows the credentials of kimi_magic itself."""
+    from kimi_magic.context.guard import Guard
 
-    if not isinstance(text, str):
-        raise CommandError(f"The question is {type(text).__name__}, not text.", hint="Pass a string.")
-    if not text.strip():
-        raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
+    with _state.lock:
+        if _state.guard is None:
+            _state.guard = Guard()
+        return _state.guard
+
+
+def ledger() -> Store:
+    """Give the store, opened on first use."""
+    from kimi_magic.store import Store
+
+    with _state.lock:
+        if _state.store is None:
+            _state.store = Store()
+        return _state.store
+
+
+def gather(
+    question: str | Sequence[str | Source],
+    beside: Sequence[Source],
+    values: Settings,
+    looked: Mapping[str, Any],
+    *,
+    new: bool = False,
+    history: bool = True,
+    dry: bool = False,
+) -> Gathered:
+    """Put a question together, for the model that these settings choose; see `context.gathering.gather`.
+
+    `looked` holds what of `context.Look` the user set: rows, columns, full, detail.
+    """
+    from kimi_magic.context import gathering
+    from kimi_magic.context.description import Look
+
+    keeper = guard()
+    for name in ("api_token", "api_key", "local_token"):
+        keeper.know(getattr(values, name).reveal(), name)
+    chosen = model(values, place(values), dry=dry)
+    room = current().room(values, chosen, new=new, history=history)
+    return gathering.gather(question, beside, Look(keeper, **looked), room=room)
+
+
+def ask(question: Gathered | str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:
+    """Send a question with these settings and give its events; see Session.ask for what it raises."""
+    from kimi_magic.context.gathering import Gathered
+
     where = place(values)
+    gathered = (
+        question if isinstance(question, Gathered) else gather(question, (), values, {}, new=new, history=history)
+    )
     return current().ask(
-        Message.of("user", text),
-        values,
+        gathered.message,
+        _guarded(values),
         transport(values, where),
         model(values, where),
+        items=gathered.items,
         new=new,
         history=history,
         badges=where.badges,
         charged=where.charged,
+        endpoint=address(values, where),
+        record=_record,
     )
+
+
+def preview(gathered: Gathered, values: Settings, *, new: bool = False, history: bool = True) -> Sent:
+    """Give what `ask` would send, and send nothing; without an account too, where a model of Cloudflare's is named."""
+    where = place(values)
+    chosen = model(values, where, dry=True)
+    elsewhere = where.name == "local" and chosen.price is not None
+    return current().preview(
+        gathered.message,
+        _guarded(values),
+        chosen,
+        items=gathered.items,
+        new=new,
+        history=history,
+        charged=where.charged or elsewhere,
+        endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
+    )
+
+
+def _guarded(values: Settings) -> Settings:
+    """Guard the system message too."""
+    return replace(values, system=guard().clean(values.system)) if values.system else values
+
+
+def address(values: Settings, where: Place) -> str:
+    """Name the host that questions go to."""
+    if where.name == "local":
+        return "this machine"
+    return urlsplit(values.api_base if where.name == "cloudflare" else where.name).hostname or where.name
+
+
+def _record(sent: Sent) -> None:
+    """Write down what leaves the kernel, before it does. A ledger that cannot be written keeps nobody from asking."""
+    from kimi_magic.store import Egress
+
+    entries = [
+        Egress(
+            time=time.time(),
+            endpoint=sent.endpoint,
+            model=sent.model,
+            kind="question",
+            source=item.source,
+            what=item.kind,
+            columns=item.columns,
+            rows=item.rows,
+            bytes=item.bytes,
+            tokens=item.tokens,
+            redacted=item.redacted,
+            withheld=item.withheld,
+        )
+        for item in sent.items
+    ]
+    try:
+        ledger().record_all(entries)
+    except KimiError as error:
+        warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
 
 
 def close() -> None:
@@ -268,6 +379,9 @@ def close() -> None:
             _state.io.stop(*[carrier.close() for carrier in _state.transports.values()])
         if _state.local is not None:
             _state.local.close()
+        if _state.store is not None:
+            _state.store.close()
+        _state.store = None
         _state.session = _state.io = _state.local = None
         _state.transports.clear()
         _state.configured.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from traitlets.config import Config
 
 from kimi_magic import options, settings
 from kimi_magic.cell_input import AskLine, empty_cell
-from kimi_magic.errors import Interrupted, KimiError
+from kimi_magic.context.displays import Displays
+from kimi_magic.context.failures import Failures
+from kimi_magic.errors import CommandError, Interrupted, KimiError
 from kimi_magic.others import Others
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from kimi_magic import command
     from kimi_magic.reply import Reply
+    from kimi_magic.sent import Sent
 
 __all__ = ["KimiMagics", "load", "unload"]
 
@@ -72,6 +76,8 @@ class KimiMagics(Magics):
     shell: InteractiveShell
     matcher: Callable[..., Any]
     others: Others
+    failures: Failures
+    displays: Displays
     replaced: dict[str, Any]
 
     locals().update({name: Setting(help=settings.field_help(name)).tag(config=True) for name in settings.FIELDS})
@@ -83,12 +89,12 @@ class KimiMagics(Magics):
         """Ask Kimi, in a conversation that goes on from cell to cell.
 
         %%kimi [DEST] [options]
-        The question, as many lines as it needs. Nothing in it is read or replaced.
+        The question, as many lines as it needs. {{ expression }} puts a live object there; all else is only text.
 
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        use, model, usage, reset, config, help.
+        fix, sent, private, egress, use, model, usage, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -108,30 +114,33 @@ class KimiMagics(Magics):
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import status
-        from kimi_magic.command import Ask, SetModel, Use
+        from kimi_magic.command import Ask, Ledger, Private, SetModel, ShowSent, Use
 
         match parsed:
             case Ask():
                 return self._ask(parsed, owner=False)
+            case ShowSent(turn):
+                return status.sent(turn)
+            case Private():
+                return status.private(parsed, self.shell.user_ns)
+            case Ledger(everything):
+                return status.egress(everything=everything)
             case Use(endpoint):
                 return status.use(endpoint)
             case SetModel(name):
                 return status.model(name)
         return status.show(parsed)
 
-    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply:
+    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent:
         from kimi_magic import cell as cells
 
-        return cells.run(
-            self.shell,
-            asked.question,
-            asked.options,
-            dest=asked.dest,
-            new=asked.new,
-            history=asked.history,
-            quiet=asked.quiet,
-            others=self.others if owner else None,
-        )
+        failure = self.failures.last() if asked.context.failure else None
+        if asked.context.failure and failure is None:
+            raise CommandError("No cell has failed yet.", hint="To ask anything: %kimi ask TEXT.")
+        if asked.dry_run:
+            return cells.preview(self.shell, asked, failure=failure, displays=self.displays)
+        others = self.others if owner else None
+        return cells.run(self.shell, asked, failure=failure, displays=self.displays, others=others)
 
     def _owns_cell(self) -> bool:
         """Whether the cell that runs is a `%%kimi` cell, not a program that calls the magic."""
@@ -158,6 +167,8 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     magics.matcher = _matcher(shell)
     magics.others = Others(shell)
+    magics.failures = Failures(shell)
+    magics.displays = Displays(shell)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.input_transformer_manager.token_transformers.append(AskLine)
     shell.input_transformers_cleanup.append(empty_cell)
@@ -171,7 +182,7 @@ def _matcher(shell: InteractiveShell) -> Callable[..., Any]:
     def kimi_matcher(context: CompletionContext) -> Any:
         from kimi_magic import completer
 
-        return completer.complete(context, shell.user_ns)
+        return completer.complete(context, shell)
 
     return kimi_matcher  # type: ignore[no-any-return]
 
@@ -203,7 +214,9 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformer_manager.token_transformers.remove(AskLine)
     shell.input_transformers_cleanup.remove(empty_cell)
     _forget_reply(_display_formatter(shell))
-    magics.others.stop()
+    for watch in (magics.others, magics.failures, magics.displays):
+        with contextlib.suppress(ValueError):  # IPython's word for a callback that somebody has taken away already
+            watch.stop()
     from kimi_magic import kernel
 
     kernel.close()

@@ -9,6 +9,7 @@ __all__ = ["Image", "Message", "Part", "Role", "Text", "Usage"]
 
 Role = Literal["system", "user", "assistant"]
 Detail = Literal["auto", "low", "high"]
+"""As the service names it."""
 Number = TypeVar("Number", int, float)
 
 

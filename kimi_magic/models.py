@@ -1,4 +1,4 @@
-"""What is known of each model: window, output limit, price with its date, whether it thinks.
+"""What is known of each model: window, output limit, price with its date, whether it thinks and sees.
 
 A model that is not listed can be used all the same, under its full id; it gets cautious limits and no money figure.
 Sources: Cloudflare's pricing and model pages (August to October 2026) and the catalogue entries of the proxied models.
@@ -6,25 +6,35 @@ Sources: Cloudflare's pricing and model pages (August to October 2026) and the c
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from kimi_magic.errors import UnknownModel
-from kimi_magic.messages import Usage
+from kimi_magic.messages import Image, Message, Text, Usage
 
 __all__ = [
     "DEFAULT",
+    "IMAGE_TOKENS",
     "LOCAL",
     "MODELS",
     "NEURON_PRICE",
     "Model",
     "Price",
+    "base64_size",
     "cost",
     "estimate",
+    "estimate_messages",
     "known",
     "names",
     "resolve",
+    "tokens",
 ]
+
+IMAGE_TOKENS = 1_024
+"""What Moonshot's own service counts for one image, whatever its size (its help page)."""
 
 NEURON_PRICE = 0.011 / 1000
 """US dollars a neuron (Workers AI pricing page); 10,000 a day are free."""
@@ -47,8 +57,7 @@ class Model:
     `window` holds the request and the reply together, `output` is the most it writes in one reply (thinking included),
     `usual` what it is allowed where nothing else is set: the service's own default is not documented, so one is always
     sent.
-    `thinking` is `always` where it cannot
-    be switched off.
+    `thinking` is `always` where it cannot be switched off. `vision` is None where it is not known whether it sees.
     """
 
     id: str
@@ -58,6 +67,7 @@ class Model:
     thinking: Literal["never", "optional", "always"] = "optional"
     usual: int = 16_384
     note: str = ""
+    vision: bool | None = None
 
 
 LOCAL = "local"
@@ -68,13 +78,14 @@ _K26_PRICE = Price(0.95, 0.16, 4.00, "2026-09")
 MODELS = {
     model.id: model
     for model in (
-        Model(DEFAULT, 262_144, 256_000, _K26_PRICE, note="needs Workers Paid"),
+        Model(DEFAULT, 262_144, 256_000, _K26_PRICE, note="needs Workers Paid", vision=True),
         Model(
             "@cf/moonshotai/kimi-k2.5",
             256_000,
             256_000,
             _K26_PRICE,
             note="an alias since 2026-05-30: Kimi K2.6 answers, at its price",
+            vision=True,
         ),
         Model(
             "@cf/moonshotai/kimi-k2.7-code",
@@ -83,16 +94,18 @@ MODELS = {
             Price(0.95, 0.19, 4.00, "2026-09"),
             thinking="always",
             note="needs Workers Paid",
+            vision=True,
         ),
-        Model("moonshotai/kimi-k2.5", 128_000, 8_192, note="proxied through AI Gateway"),
+        Model("moonshotai/kimi-k2.5", 128_000, 8_192, note="proxied through AI Gateway", vision=True),
         Model(
             "moonshotai/kimi-k3",
             1_048_576,
             1_048_576,
             Price(3.00, 0.30, 15.00, "2026-07"),
             note="proxied through AI Gateway",
+            vision=True,
         ),
-        Model(LOCAL, 8_192, 8_192, thinking="never", usual=2_048, note="the model on this machine"),
+        Model(LOCAL, 8_192, 8_192, thinking="never", usual=2_048, note="the model on this machine", vision=False),
     )
 }
 
@@ -144,6 +157,46 @@ def estimate(text: str) -> tuple[int, int]:
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     return size // 6, size // 3 + 1
+
+
+def estimate_messages(messages: Iterable[Message]) -> tuple[int, int]:
+    """Estimate the tokens of messages: (at least, at most).
+
+    An image counts at least as Moonshot's own service bills it, and at most as the letters of its base64: for other
+    models Workers AI counts it so, for Kimi that is not documented.
+    """
+    least = most = 0
+    for message in messages:
+        for part in message.parts:
+            one, other = estimate(part.text) if isinstance(part, Text) else (IMAGE_TOKENS, base64_size(part) // 4)
+            least, most = least + one, most + max(one, other)
+    return least, most
+
+
+def base64_size(image: Image) -> int:
+    """Bytes of a picture in a request."""
+    return (len(image.data) + 2) // 3 * 4
+
+
+def tokens(part: Text | Image) -> int:
+    """Estimate the tokens of a part: one likely number, to show.
+
+    Characters a token: Latin letters and spaces 4 (OpenAI's rule of thumb for English), Chinese, Japanese and Korean
+    1.5 (Moonshot's for Chinese), digits 3 (the most that Kimi's tokeniser takes together), other letters and signs 2.5.
+    """
+    if isinstance(part, Image):
+        return IMAGE_TOKENS
+    text = part.text
+    plain = sum(map(len, _PLAIN.findall(text)))
+    wide = 0 if text.isascii() else sum(map(len, _WIDE.findall(text)))
+    digits = sum(map(len, _DIGITS.findall(text)))
+    rest = len(text) - plain - wide - digits
+    return math.ceil(plain / 4 + wide / 1.5 + digits / 3 + rest / 2.5)
+
+
+_PLAIN = re.compile(r"[A-Za-z ]+")
+_DIGITS = re.compile(r"[0-9]+")
+_WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
 
 
 def cost(model_id: str, usage: Usage) -> float | None:

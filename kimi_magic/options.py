@@ -10,18 +10,22 @@ from typing import Any
 
 from kimi_magic import settings
 
-__all__ = ["DEST_HELP", "OPTIONS", "WORDS", "Option"]
+__all__ = ["DEST_HELP", "DETAILS", "OPTIONS", "WORDS", "Option"]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of an ask. `setting` names the setting that it overrides, for this ask alone; empty for a flag."""
+    """One option of an ask. `setting` names the setting that it overrides, for this ask alone.
+
+    Without a `metavar` it is a flag that takes nothing; `many` takes several values.
+    """
 
     flags: tuple[str, ...]
     help: str
     setting: str = ""
     metavar: str = ""
     choices: tuple[str, ...] = ()
+    many: bool = False
 
     @property
     def name(self) -> str:
@@ -32,12 +36,30 @@ class Option:
     def keywords(self) -> dict[str, Any]:
         """What argparse has to know of it."""
         text = self.help.replace("%", "%%")
-        if not self.setting:
+        if not self.metavar:
             return {"action": "store_true", "help": text}
+        if self.many:
+            return {"dest": self.name, "metavar": self.metavar, "nargs": "+", "action": "extend", "help": text}
         return {"dest": self.name, "metavar": self.metavar, "default": None, "help": text}
 
 
+DETAILS = ("low", "high", "none")
+
 OPTIONS = (
+    Option(
+        ("-c", "--context"),
+        "objects that go beside the question: names, or expressions such as df.head(); "
+        "{{ expression }} in the question puts one there",
+        metavar="NAME",
+        many=True,
+    ),
+    Option(("--rows",), "how many rows of a table are shown", metavar="N"),
+    Option(("--columns",), "these columns of a table only: a,b", metavar="NAMES"),
+    Option(("--full",), "all data of a table, as CSV, as far as it fits"),
+    Option(("--detail",), "size of pictures: low, high, none (their text alone)", metavar="DETAIL", choices=DETAILS),
+    Option(("--cells",), "inputs and outputs of this notebook's cells: 2:5, 3,7, -2:, all", metavar="CELLS"),
+    Option(("--raw",), "{{ }} is text like any other"),
+    Option(("--dry-run",), "show what would be sent, and its price where known; send nothing"),
     Option(("-m", "--model"), "ask this model: a short name such as k2.6, or a full id", "model", "NAME"),
     Option(("-s", "--system"), "a system message, from this question on", "system", "TEXT"),
     Option(
@@ -56,11 +78,15 @@ OPTIONS = (
     Option(("--no-history",), "ask outside the conversation: nothing of it is sent, nothing is kept in it"),
     Option(("-q", "--quiet"), "show nothing; the reply is in DEST and in Out"),
 )
-DEST_HELP = "variable that receives the reply"
+DEST_HELP = "variable that receives the reply; it stands first"
 
 
 WORDS = {
     "ask": "ask a question in one line: %kimi ask [options] TEXT",
+    "fix": "the last error, with what led to it: %kimi fix [options] [QUESTION]; code goes into the next cell, not run",
+    "sent": "exactly what Kimi saw for the last question, or for turn N: %kimi sent N",
+    "private": "columns that never leave the kernel: %kimi private df ssn email; --release NAME; alone it lists them",
+    "egress": "the ledger of what left this kernel: when, where to, which columns; %kimi egress all: of every kernel",
     "use": "where questions go: %kimi use local | cloudflare | auto | URL",
     "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
     "usage": "tokens and cost so far",

@@ -6,11 +6,28 @@ theme variables, with fallbacks for places that have none.
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["body", "footer", "notice", "page", "printable", "seconds", "status", "style", "thinking"]
+from kimi_magic.messages import Part, Text
+
+__all__ = [
+    "body",
+    "footer",
+    "notice",
+    "page",
+    "part",
+    "plain",
+    "printable",
+    "seconds",
+    "status",
+    "style",
+    "thinking",
+    "titled",
+    "verbatim",
+]
 
 # MathJax 3 and 4, then 2: what was only escaped is no formula, whatever dollars and backslashes it holds.
 _PLAIN = "mathjax_ignore tex2jax_ignore"
@@ -26,6 +43,11 @@ _STATUS = f"font-size:.92em;overflow:hidden;text-overflow:ellipsis;white-space:n
 _FOOTER = f"font-size:.85em;margin-top:.7em;font-variant-numeric:tabular-nums;{_FAINT}"
 _BADGE = "border:1px solid;border-radius:.8em;padding:0 .6em;margin-right:.6em;white-space:nowrap"
 _NOTICE = "margin:.7em 0 0;padding:.2em .8em;border-left:3px solid var(--jp-warn-color1,#b26a00)"
+_VERBATIM = (
+    "white-space:pre-wrap;overflow-wrap:anywhere;margin:.2em 0;padding:.5em .8em;max-height:32em;overflow:auto;"
+    "border-left:2px solid var(--jp-border-color2,GrayText)"
+)
+_PICTURE = "display:block;max-width:100%;max-height:24em"
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere"
 
 
@@ -75,10 +97,38 @@ def notice(text: str) -> str:
     return f'<div class="{_PLAIN}" style="{_NOTICE}">{escape(text)}</div>' if text else ""
 
 
-def footer(facts: Sequence[str], badges: Sequence[str]) -> str:
-    """Give the last line: badges, then facts."""
+def footer(facts: Sequence[str], badges: Sequence[str], saw: str = "") -> str:
+    """Give the last line: badges, then facts; `saw` is HTML that folds out of it."""
     pills = "".join(f'<span style="{_BADGE}">{escape(badge)}</span> ' for badge in badges)
-    return f'<div class="{_PLAIN}" style="{_FOOTER}">{pills}{escape(" · ".join(facts))}</div>'
+    line = f"{pills}{escape(' · '.join(facts))}"
+    if not saw:
+        return f'<div class="{_PLAIN}" style="{_FOOTER}">{line}</div>'
+    summary = f'<summary style="cursor:pointer">{line}</summary>'
+    return f'<details class="{_PLAIN}" style="{_FOOTER}">{summary}{saw}</details>'
+
+
+def verbatim(text: str, title: str = "") -> str:
+    """Give a text exactly as it is, under a title."""
+    shown = f'<pre class="{_PLAIN}" style="{_VERBATIM}">{escape(printable(text))}</pre>'
+    return titled(title, shown) if title else shown
+
+
+def part(shown: Part) -> str:
+    """Give a part of a message exactly as it is: a text, or a picture."""
+    if isinstance(shown, Text):
+        return verbatim(shown.text)
+    source = f"data:{shown.media_type};base64,{base64.b64encode(shown.data).decode()}"
+    return f'<img alt="{escape(repr(shown))}" style="{_PICTURE}" src="{source}">'
+
+
+def plain(parts: Iterable[Part]) -> str:
+    """Give parts as text for a terminal; a picture is named."""
+    return printable("\n".join(one.text if isinstance(one, Text) else f"[{one!r}]" for one in parts))
+
+
+def titled(title: str, html: str) -> str:
+    """Put a title above a piece of HTML."""
+    return f'<div class="{_PLAIN}" style="{_FAINT};margin:.6em 0 .2em">{escape(title)}</div>{html}'
 
 
 def seconds(time: float) -> str:

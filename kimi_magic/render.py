@@ -290,7 +290,7 @@ class CellView:
 
     def _finish_blocks(self, reply: Reply) -> None:
         tail = self._document.tail()
-        end = present.notice(reply.notice) + present.footer(reply.facts, reply.badges)
+        end = present.notice(reply.notice) + reply.footer
         self._put("".join([*self._block, tail.html, end, present.style()]), "".join(self._block_source) + tail.source)
 
     def _retract(self) -> None:

@@ -21,6 +21,7 @@ from kimi_magic.events import (
     ToolCallDelta,
 )
 from kimi_magic.messages import Usage
+from kimi_magic.sent import Sent
 
 __all__ = ["Draft", "Reply", "Timing"]
 
@@ -45,7 +46,8 @@ class Reply:
 
     `text` is the reply as Markdown source and `thinking` what the model wrote before it. `finish` says why it ended;
     `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
-    `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `str(reply)` is the text.
+    `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
+    given for it, part by part. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -61,6 +63,7 @@ class Reply:
     format: str = "markdown"
     badges: tuple[str, ...] = ()
     charged: bool = True
+    sent: Sent | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -136,7 +139,7 @@ class Reply:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """The footer's facts: model, time, tokens, and cost where a price is known."""
+        """The footer's facts: model, time, tokens, cost where a price is known, and what was seen."""
         usage = self.usage
         tokens: tuple[str, ...] = ()
         if usage.input or usage.output:
@@ -145,7 +148,8 @@ class Reply:
             tokens = (f"{usage.input:,} in{share}", f"{usage.output:,} out{thought}")
         cost = () if self.cost is None or not tokens else (f"${self.cost:.4f}",)
         name = (self.answered_by or self.model).rpartition("/")[2]
-        return (name, present.seconds(self.timing.total), *tokens, *cost)
+        saw = (self.sent.summary,) if self.sent and self.sent.summary else ()
+        return (name, present.seconds(self.timing.total), *tokens, *cost, *saw)
 
     @property
     def html(self) -> str:
@@ -158,8 +162,15 @@ class Reply:
             present.thinking(self.thinking, self.timing.thinking),
             body,
             present.notice(self.notice),
-            present.footer(self.facts, self.badges),
+            self.footer,
         )
+
+    @property
+    def footer(self) -> str:
+        """The last line as HTML; what was sent folds out of it."""
+        if self.sent is None:
+            return present.footer(self.facts, self.badges)
+        return present.footer(self.facts, self.badges, self.sent.html)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
         """Give HTML for a notebook and the source as plain text for everything else."""
@@ -179,6 +190,7 @@ class Draft:
     format: str = "markdown"
     badges: tuple[str, ...] = ()
     charged: bool = True
+    sent: Sent | None = None
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
@@ -269,6 +281,7 @@ class Draft:
             format=self.format,
             badges=self.badges,
             charged=self.charged,
+            sent=self.sent,
         )
         if self._finished is None:
             return reply

@@ -10,9 +10,11 @@ from typing import Any
 
 __all__ = ["Report"]
 
+_PLAIN = "mathjax_ignore tex2jax_ignore"  # prices are no formulas
 _STYLE = (
     "<style>.kimi-report table{border-collapse:collapse;margin:.2em 0}"
-    ".kimi-report caption{caption-side:top;text-align:left;font-weight:600;padding:.2em 0;color:inherit}"
+    ".kimi-report caption{caption-side:top;text-align:left;white-space:nowrap;font-weight:600;padding:.2em 0;"
+    "color:inherit}"
     ".kimi-report td,.kimi-report th{text-align:left!important;vertical-align:top;padding:.2em 1.2em .2em 0!important;"
     "border:0;white-space:pre-wrap;font-variant-numeric:tabular-nums}"
     ".kimi-report td:first-child{white-space:nowrap}"
@@ -41,11 +43,17 @@ class Report:
         return str(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
+        return {"text/html": self.html, "text/plain": str(self)}
+
+    @property
+    def html(self) -> str:
+        """The table as HTML, with its stylesheet."""
         head = f"<thead>{_row(self.columns, 'th')}</thead>" if self.columns else ""
         body = "".join(_row(row, "td") for row in self.rows)
-        note = f'<div class="note">{escape(self.note)}</div>' if self.note else ""
+        lines = escape(self.note).replace("\n", "<br>")
+        note = f'<div class="note">{lines}</div>' if self.note else ""
         table = f"<table><caption>{escape(self.title)}</caption>{head}<tbody>{body}</tbody></table>"
-        return {"text/html": f'{_STYLE}<div class="kimi-report">{table}{note}</div>', "text/plain": str(self)}
+        return f'{_STYLE}<div class="kimi-report {_PLAIN}">{table}{note}</div>'
 
 
 def _lines(row: Sequence[str]) -> list[tuple[str, ...]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +16,7 @@ from kimi_magic.iothread import Feed, IOThread
 from kimi_magic.messages import Message, Usage
 from kimi_magic.models import Model
 from kimi_magic.reply import Draft, Reply
+from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
 from kimi_magic.transport import Limits, Transport
 from kimi_magic.wire import Request
@@ -21,6 +24,8 @@ from kimi_magic.wire import Request
 __all__ = ["Asking", "Session"]
 
 _LEAST_OUTPUT = 256
+_OUTPUT_BESIDE_PICTURES = 4_096
+"""A reply's limit where pictures might fill the window, if the service counts them in the dearest way."""
 _LAST_WORDS = 0.05
 """Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
 
@@ -37,6 +42,7 @@ class Session:
         self.cost = 0.0
         self.replies = 0
         self.unpriced = 0
+        self.last_sent: Sent | None = None
 
     def ask(
         self,
@@ -45,31 +51,67 @@ class Session:
         transport: Transport,
         model: Model,
         *,
+        items: tuple[Item, ...] = (),
         new: bool = False,
         history: bool = True,
         badges: tuple[str, ...] = (),
         charged: bool = True,
+        endpoint: str = "",
+        record: Callable[[Sent], None] | None = None,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
-        With `new` it begins a fresh conversation, which takes the old one's place once a reply has come; with
-        `history=False` it is asked outside any. `charged` says that Cloudflare bills it. Raises CommandError for what
-        cannot be sent, and TooLarge where it cannot fit the model's window by any estimate.
+        `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
+        place once a reply has come; with `history=False` it is asked outside any. `charged` says that Cloudflare bills
+        it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what cannot be sent,
+        and TooLarge where it cannot fit the model's window by any estimate.
         """
         if self._owner == threading.get_ident():
             raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
         try:
             self._turn.acquire()
             self._owner = threading.get_ident()
-            conversation = self.conversation if history and not new else Conversation()
+            conversation = self._conversation_for(new=new, history=history)
             opening = conversation.opening(question, settings.system)
             request = _request(conversation.messages + opening, settings, model)
-            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged)
+            sent = _sent(conversation, opening, items, request, endpoint, charged=charged)
+            if record is not None:
+                record(sent)
+            self.last_sent = sent
+            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent)
             return Asking(self, conversation, opening, request, transport, settings, draft, keep=history)
         except BaseException:
             if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
                 self._give_turn()
             raise
+
+    def preview(
+        self,
+        question: Message,
+        settings: Settings,
+        model: Model,
+        *,
+        items: tuple[Item, ...],
+        new: bool = False,
+        history: bool = True,
+        charged: bool = True,
+        endpoint: str = "",
+    ) -> Sent:
+        """Give what `ask` would send; raises what it would raise before that."""
+        conversation = self._conversation_for(new=new, history=history)
+        opening = conversation.opening(question, settings.system)
+        request = _request(conversation.messages + opening, settings, model)
+        return replace(_sent(conversation, opening, items, request, endpoint, charged=charged), dry=True)
+
+    def room(self, settings: Settings, model: Model, *, new: bool = False, history: bool = True) -> int:
+        """How many tokens a question may have: the window less the conversation so far and a quarter for the reply."""
+        conversation = self._conversation_for(new=new, history=history)
+        said = models.estimate_messages((*conversation.messages, Message.of("system", settings.system)))[0]
+        reply = min(settings.max_tokens or model.usual, model.window // 4)
+        return max(0, model.window - said - reply)
+
+    def _conversation_for(self, *, new: bool, history: bool) -> Conversation:
+        return self.conversation if history and not new else Conversation()
 
     def _give_turn(self) -> None:
         self._owner = 0
@@ -182,9 +224,13 @@ class Asking:
 def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:
     if settings.effort == "off" and model.thinking == "always":
         raise CommandError(f"{model.id} always thinks.", hint="Ask with --effort low, or choose another model.")
+    if model.vision is False and any(message.images for message in messages):
+        raise CommandError(
+            f"{'The local model' if model.id == models.LOCAL else model.id} does not see pictures, and this holds one.",
+            hint="Ask one that does (-m k2.6), or leave pictures out: --detail none; --new leaves earlier ones behind.",
+        )
     try:
-        text = "\n".join(message.text for message in messages)
-        text.encode()
+        "\n".join(message.text for message in messages).encode()
     except UnicodeEncodeError:
         raise CommandError(
             "The question holds half of a character (a lone surrogate), which cannot be sent.",
@@ -193,20 +239,43 @@ def _request(messages: tuple[Message, ...], settings: Settings, model: Model) ->
     return Request(
         model.id,
         messages,
-        _max_tokens(text, settings.max_tokens, model),
+        _max_tokens(messages, settings.max_tokens, model),
         settings.temperature,
         settings.top_p,
         settings.effort,
     )
 
 
-def _max_tokens(text: str, wanted: int | None, model: Model) -> int:
+def _max_tokens(messages: tuple[Message, ...], wanted: int | None, model: Model) -> int:
     """Clamp the reply's limit: the service refuses a request whose input and limit together pass the window."""
-    least, most = models.estimate(text)
+    least, most = models.estimate_messages(messages)
     if least >= model.window:
         raise TooLarge(
             f"The conversation is about {least:,} tokens at least; {model.id} holds {model.window:,}.",
             hint="Begin a new conversation with --new, or shorten the question.",
         )
-    room = max(_LEAST_OUTPUT, model.window - most)
+    pictures = any(message.images for message in messages)
+    room = max(_OUTPUT_BESIDE_PICTURES if pictures else _LEAST_OUTPUT, model.window - most)
     return min(wanted or model.usual, model.output, room)
+
+
+def _sent(
+    conversation: Conversation,
+    opening: tuple[Message, ...],
+    items: tuple[Item, ...],
+    request: Request,
+    endpoint: str,
+    *,
+    charged: bool,
+) -> Sent:
+    question = opening[-1]
+    return Sent(
+        question,
+        items or (Item("question", "question", question.parts),),
+        conversation.messages,
+        opening[0].text if len(opening) > 1 else "",
+        request.model,
+        endpoint,
+        charged,
+        request.max_tokens,
+    )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import kernel, models, settings
-from kimi_magic.command import Show
-from kimi_magic.errors import KimiError
+from kimi_magic.command import Private, Show
+from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.messages import Usage
 from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
 
-__all__ = ["config", "model", "overview", "reset", "show", "usage", "use", "words"]
+if TYPE_CHECKING:
+    from kimi_magic.sent import Sent
+    from kimi_magic.store import Egress
+
+__all__ = ["config", "egress", "model", "overview", "private", "reset", "sent", "show", "usage", "use", "words"]
+
+_LEDGER_ROWS = 200
+_LEDGER_COLUMNS = 8
 
 
 def show(what: Show) -> Report:
@@ -113,6 +123,77 @@ def _counts(used: Usage) -> tuple[str, str, str]:
 def _first_words(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:39]}…"  # noqa: PLR2004  # a table's cell
+
+
+def sent(turn: int) -> Sent:
+    """Give exactly what was sent for a turn of the conversation; 0 for the last question of this kernel."""
+    session = kernel.current()
+    turns = session.conversation.turns
+    if turn > len(turns):
+        raise CommandError(f"The conversation has {len(turns)} turns, not {turn}.", hint="`%kimi usage` lists them.")
+    found = turns[turn - 1].reply.sent if turn else session.last_sent
+    if found is None:
+        raise CommandError("Nothing was sent yet.", hint="--dry-run shows what a question would send.")
+    return found
+
+
+def private(asked: Private, namespace: dict[str, Any]) -> Report:
+    """Make columns private, or release some; tell which are."""
+    from kimi_magic.context import template
+
+    guard = kernel.guard()
+    if asked.released:
+        guard.release(asked.released)
+    elif asked.table:
+        guard.hide(template.value_of(asked.table, namespace), asked.columns)
+    rows = tuple((name, guard.summary(name)) for name in guard.names)
+    note = (
+        "Any table's column of one of these names stays in the kernel, in this session."
+        if rows
+        else "Nothing is private. %kimi private df ssn email keeps these columns in the kernel."
+    )
+    return Report("Private columns", rows, ("column", "guarded") if rows else (), note=note)
+
+
+def egress(*, everything: bool = False) -> Report:
+    """Show the ledger: what left the kernel, the latest last."""
+    store = kernel.ledger()
+    entries = store.egress(limit=_LEDGER_ROWS, kernel=None if everything else store.kernel)
+    rows = tuple(
+        (
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time)),
+            entry.endpoint,
+            entry.model.rpartition("/")[2],
+            entry.source,
+            entry.what,
+            _columns(entry.columns),
+            f"{entry.rows:,}" if entry.rows else "–",
+            f"{entry.bytes:,}",
+            _kept_back(entry),
+        )
+        for entry in entries
+    )
+    columns = ("time", "sent to", "model", "part", "what", "columns", "rows", "bytes", "kept back")
+    note = store.trouble or f"Kept in {_at_home(store.path)}."
+    empty = "" if rows else "Nothing has left this kernel. "
+    return Report("What left the kernel" if rows else "", rows, columns if rows else (), note=empty + note)
+
+
+def _at_home(path: Path | None) -> str:
+    """Write a path as a person would, with ~ for the home folder."""
+    if path is None:
+        return "memory"
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+
+
+def _columns(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_LEDGER_COLUMNS])
+    return f"{shown} and {len(names) - _LEDGER_COLUMNS} more" if len(names) > _LEDGER_COLUMNS else shown or "–"
+
+
+def _kept_back(entry: Egress) -> str:
+    kept = [*entry.withheld, *([f"{entry.redacted} redacted"] if entry.redacted else ())]
+    return ", ".join(kept) or "–"
 
 
 def use(endpoint: str) -> Report:

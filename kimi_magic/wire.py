@@ -8,6 +8,7 @@ choice, frames of the older models, whole JSON where a stream was asked for, err
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
-from kimi_magic.messages import Message, Usage
+from kimi_magic.messages import Message, Part, Text, Usage
 
 __all__ = ["Decoder", "Dialect", "Failed", "Failure", "Request", "decode_body", "decode_failure", "encode"]
 
@@ -60,7 +61,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
     """
     body: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "messages": [{"role": message.role, "content": _content(message)} for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
@@ -75,6 +76,18 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     if request.effort is not None:
         body |= _effort(request.effort)
     return json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """Plain text where there is nothing else: every server knows that."""
+    return [_part(part) for part in message.parts] if message.images else message.text
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
+    return {"type": "image_url", "image_url": {"url": url, "detail": part.detail}}
 
 
 def _effort(effort: str) -> dict[str, Any]:

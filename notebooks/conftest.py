@@ -5,10 +5,14 @@ a scripted server of its own.
 """
 
 import os
+from pathlib import Path
+from tempfile import gettempdir
 
 from demo import environment
 
-SCRIPTED = {"KIMI_LOCAL_ENGINE": "scripted"}
+HERE = Path(gettempdir()) / "kimi-magic-notebooks"
+"""Where the notebooks' ledger is kept, and matplotlib's cache."""
+SCRIPTED = {"KIMI_LOCAL_ENGINE": "scripted", "KIMI_HOME": str(HERE), "MPLCONFIGDIR": str(HERE)}
 STATIC = {"KIMI_STREAM": "0"}
 
 

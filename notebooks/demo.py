@@ -90,7 +90,7 @@ class Outputs:
 
     def _below(self, html: str) -> None:
         """Show what only a finished reply has below it: a notice, and the footer's badges and facts."""
-        for made, style in ((present.notice("\0"), RED), (present.footer(["\0"], []), DIM)):
+        for made, style in ((present.notice("\0"), RED), (present.footer(["\0"], [], "?").partition("?")[0], DIM)):
             for found in re.findall(re.escape(made).replace("\0", "(.*?)"), html):
                 self.screen.beside(unescape(re.sub(r"<[^>]+>", "", found.replace("</span>", " ·"))), style)
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from conftest import SCRIPTED, STATIC
+from conftest import HERE, SCRIPTED, STATIC
 from demo import environment
 from nbclient import NotebookClient
 
@@ -27,6 +27,7 @@ def save(path: Path) -> None:
     folder = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, kernel_name="python3", record_timing=False, resources=folder)
     client.execute(env=environment(**SCRIPTED, **STATIC))
+    notebook = nbformat.reads(nbformat.writes(notebook).replace(str(HERE), "~/.local/share/kimi_magic"), as_version=4)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if "tags" in cell.metadata else {})

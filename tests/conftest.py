@@ -53,10 +53,19 @@ class Seen:
         return self.all()[-1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what is kept on disk, so that no test touches the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KIMI_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def environment(server: Local) -> dict[str, str]:
+def environment(server: Local, home: Path) -> dict[str, str]:
     """What a kernel has in its environment so that it asks the scripted server."""
-    return {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
+    return {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token, "KIMI_HOME": str(home)}
 
 
 @pytest.fixture(scope="module")

@@ -29,10 +29,12 @@ LAYERS = [
     "dialect",
     "markdown",
     "present",
-    "reply",
     "report",
+    "sent",
+    "reply",
     "context",
     # input and output
+    "store",
     "iothread",
     "transport",
     # state
@@ -142,7 +144,9 @@ def test_public_names_are_pinned() -> None:
         "KimiError",
         "Reply",
         "ask",
+        "describe",
         "load_ipython_extension",
+        "private",
         "unload_ipython_extension",
     ]
     assert all(getattr(kimi_magic, name) for name in kimi_magic.__all__)

@@ -63,7 +63,7 @@ HARD = '{x} {{x}} {} % %s $HOME $x {"a": 1} \'quote " ` \\n \\ # !ls ?x 😀 a\u
 
 def test_any_text_reaches_the_server_unchanged(kernel: Kernel, seen: Seen) -> None:
     kernel.run("x = 1")
-    assert kernel.run(f"%%kimi -q\n  {HARD}\n\n{HARD}\n").ok
+    assert kernel.run(f"%%kimi -q --raw\n  {HARD}\n\n{HARD}\n").ok
     assert body(seen)["messages"][-1]["content"] == f"  {HARD}\n\n{HARD}"
 
 
@@ -93,6 +93,7 @@ def test_every_option_of_the_model_reaches_the_wire(kernel: Kernel, seen: Seen, 
 
 def test_every_option_is_documented_and_tested() -> None:
     here = {*OPTIONS, "format", "timeout", "new", "no_history", "quiet"}
+    here |= {"context", "rows", "columns", "full", "detail", "cells", "raw", "dry_run"}  # in test_context.py
     assert {option.name for option in options.OPTIONS} == here
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kimi_magic import models
 from kimi_magic.errors import UnknownModel
-from kimi_magic.messages import Usage
+from kimi_magic.messages import Image, Message, Text, Usage
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,32 @@ def test_every_price_has_its_date() -> None:
 
 def test_usage_adds_up() -> None:
     assert Usage(1, 2, 3, None, 0.5) + Usage(1, 0, 1, 4, None) == Usage(2, 2, 4, 4, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("", 0), ("four words of English", 6), ("0.123456", 3), ("你好你好你好", 4), ("Привет", 3), ("a" * 4000, 1000)],
+)
+def test_tokens_are_estimated_by_script(text: str, tokens: int) -> None:
+    assert models.tokens(Text(text)) == tokens
+
+
+@given(st.text())
+def test_an_estimate_is_never_below_nothing_nor_absurd(text: str) -> None:
+    assert 0 <= models.tokens(Text(text)) <= len(text)
+    least, most = models.estimate(text)
+    assert 0 <= least < most
+
+
+def test_a_picture_counts_at_most_as_its_base64() -> None:
+    picture = Image(b"x" * 300_000, "image/jpeg", 1568, 1176)
+    least, most = models.estimate_messages([Message("user", (picture, Text("hi")))])
+    assert models.IMAGE_TOKENS <= least < most
+    assert most == pytest.approx(100_000, rel=0.01)
+    assert models.base64_size(picture) == 400_000
+
+
+def test_the_local_model_is_known_to_be_blind_and_kimi_to_see() -> None:
+    assert models.known("local").vision is False
+    assert all(model.vision for model in models.MODELS.values() if "kimi" in model.id)
+    assert models.known("@cf/any/model").vision is None

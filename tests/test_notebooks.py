@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import pytest
@@ -30,7 +31,8 @@ def run(path, **settings):
         sys.path.remove(str(FOLDER))
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
-    client.execute(env=environment(KIMI_LOCAL_ENGINE="scripted", **settings))
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        client.execute(env=environment(KIMI_LOCAL_ENGINE="scripted", KIMI_HOME=home, MPLCONFIGDIR=home, **settings))
     return notebook
 
 
@@ -49,6 +51,8 @@ def outputs_of(notebook):
     patterns = dict(get_sanitize_patterns(SANITISE.read_text("utf-8")))
     outputs = []
     for cell in notebook.cells:
+        if "nbval-ignore-output" in cell.metadata.get("tags", ()):
+            continue  # pictures, which differ with the version of what draws them, and moments
         for output in copy.deepcopy(cell.get("outputs", [])):
             shown = {"text": output.get("text", ""), **output.get("data", {})}
             for regex, replacement in patterns.items():
@@ -67,7 +71,7 @@ def nbval(path):
 
 def test_each_question_leaves_one_display(path):
     for cell in streamed(path).cells:
-        if cell.source.startswith("%%kimi"):
+        if cell.source.startswith("%%kimi") and "--dry-run" not in cell.source:
             assert [output.output_type for output in cell.outputs] == ["display_data"], cell.source
 
 
@@ -82,13 +86,13 @@ def test_a_second_run_says_the_same(path):
 def test_nbval_sees_a_changed_word(path, tmp_path):
     notebook = path.read_text("utf-8")
     spoilt = tmp_path / path.name
-    spoilt.write_text(notebook.replace("nice to meet you", "pleased to meet you"), "utf-8")
+    spoilt.write_text(notebook.replace("You asked", "You wondered"), "utf-8")
     for helper in ("conftest.py", "demo.py", "screen.py"):
         (tmp_path / helper).write_text((FOLDER / helper).read_text("utf-8"), "utf-8")
     code, output = nbval(spoilt)
     assert code == 1
-    assert "pleased to meet you" in output
-    assert re.search(r"1 failed, \d passed", output)
+    assert "You wondered" in output
+    assert re.search(r"\d failed, \d+ passed", output)
 
 
 def test_a_saved_notebook_holds_nothing_of_its_machine(path):

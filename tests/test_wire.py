@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kimi_magic import wire
 from kimi_magic.events import Finished, TextDelta, ThinkingDelta, ToolCallDelta
-from kimi_magic.messages import Message, Usage
+from kimi_magic.messages import Image, Message, Text, Usage
 
 HELLO = (Message.of("system", "Be brief."), Message.of("user", "Grüße, 你好 {x} %s $1"))
 REQUEST = wire.Request("@cf/moonshotai/kimi-k2.6", HELLO, 100)
@@ -250,3 +250,20 @@ def test_any_json_in_a_frame_gives_events_or_a_failure(frame: Any) -> None:
         decoder.end()
     except wire.Failed as failed:
         assert failed.failure.message
+
+
+def test_a_picture_stands_where_it_was_put_as_a_data_url() -> None:
+    picture = Image(b"\x89PNG...", "image/png", 2, 1, "high")
+    message = Message("user", (Text("Look: "), picture, Text("What is it?")))
+    body = json.loads(wire.encode(wire.Request("m", (message,), 5), "run"))
+    assert body["messages"][0]["content"] == [
+        {"type": "text", "text": "Look: "},
+        {"type": "image_url", "image_url": {"detail": "high", "url": "data:image/png;base64,iVBORy4uLg=="}},
+        {"type": "text", "text": "What is it?"},
+    ]
+
+
+def test_without_pictures_content_is_plain_text() -> None:
+    message = Message("user", (Text("a"), Text("b")))
+    body = json.loads(wire.encode(wire.Request("m", (message,), 5), "run"))
+    assert body["messages"][0]["content"] == "ab"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kimi_magic import present
 from kimi_magic.context.guard import Guard
 from kimi_magic.messages import Detail, Image, Part, Text
 
@@ -20,8 +21,9 @@ class Look:
 
     `rows` and `columns` are what the user asked for (None and empty: the describer chooses), `full` asks for all the
     data, `detail` is that of images, `room` is the most characters of text, `picture_room` the most bytes of one
-    picture. `depth` counts how deep inside of another object this one lies. Everything of the user's that a
-    describer writes goes through `word` or `text` before it is cut, because half a secret is still a secret.
+    picture; without `pictures` their text alone is wanted. `depth` counts how deep inside of another object this one
+    lies. Everything of the user's that a describer writes goes through `word` or `text` before it is cut, because half
+    a secret is still a secret.
     """
 
     guard: Guard
@@ -31,6 +33,7 @@ class Look:
     detail: Detail = "auto"
     room: int = ROOM
     picture_room: int = 150_000
+    pictures: bool = True
     depth: int = 0
 
     def hides(self, column: object) -> bool:
@@ -66,6 +69,12 @@ class Description:
     rows: int = 0
     withheld: tuple[str, ...] = ()
     omitted: str = ""
+
+    def __str__(self) -> str:
+        return present.plain(self.parts)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
+        return {"text/html": present.page("".join(map(present.part, self.parts))), "text/plain": str(self)}
 
     @classmethod
     def of(cls, kind: str, text: str, **facts: Any) -> Description:

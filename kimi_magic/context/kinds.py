@@ -7,13 +7,18 @@ module of a kind has `describe(obj, look)`, which gives None for what is not of 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from kimi_magic.context import protocols
 from kimi_magic.context.description import Description, Look
+from kimi_magic.context.objects.saying import static, type_name
+from kimi_magic.errors import KimiError
 
-__all__ = ["brief", "describe", "roots"]
+__all__ = ["brief", "describe", "is_a", "roots"]
 
 _KINDS = (
     (
@@ -31,17 +36,23 @@ _KINDS = (
             "ibis",
             "pyspark",
             "sqlframe",
+            "narwhals",
         },
     ),
-    ("figures", {"matplotlib", "plotly", "altair"}),
+    ("figures", {"matplotlib", "seaborn", "plotly", "altair"}),
     ("images", {"PIL", "IPython", "pathlib", "builtins", "numpy"}),
-    ("arrays", {"numpy", "xarray", "torch", "scipy", "jax", "jaxlib", "tensorflow"}),
+    ("arrays", {"numpy", "xarray", "torch", "scipy", "jax", "jaxlib", "tensorflow", "dask"}),
 )
 
 
 def roots(obj: object) -> set[str]:
     """Give the top-level names of the modules that its class and that class's bases come from."""
-    return {cls.__module__.partition(".")[0] for cls in type(obj).__mro__ if cls is not object}
+    return {str(cls.__module__).partition(".")[0] for cls in type(obj).__mro__ if cls is not object}
+
+
+def is_a(obj: object, root: str, name: str) -> bool:
+    """Whether its class, or a base of that, has this name in this library, which is not imported for it."""
+    return any(cls.__name__ == name and str(cls.__module__).partition(".")[0] == root for cls in type(obj).__mro__)
 
 
 def _candidates(obj: object) -> list[ModuleType]:
@@ -51,18 +62,80 @@ def _candidates(obj: object) -> list[ModuleType]:
 
 
 def describe(obj: object, look: Look) -> Description:
-    """Describe an object as its kind is described; any object has a description."""
+    """Describe an object as it wants to be described, else as its kind is; any object has a description.
+
+    Raises CommandError alone: for columns that are not there, or a package whose describer cannot be loaded.
+    """
+    own = protocols.own(obj, look, pictures=look.pictures)
+    return own.described(obj, look, _by_kind) if own.value is not None or own.notes else _by_kind(obj, look)
+
+
+def _by_kind(obj: object, look: Look) -> Description:
     for module in _candidates(obj):
-        description: Any = module.describe(obj, look)
+        if module.__name__.endswith(".objects") and (drawn := _drawn(obj, look)) is not None:
+            return drawn
+        try:
+            description: Any = module.describe(obj, look)
+        except (KeyboardInterrupt, KimiError):
+            raise
+        except BaseException:  # noqa: BLE001  # foreign libraries: any object at all has a description
+            description = None
+        description = description or _unread(module, obj, look)
         if description is not None:
             return description  # type: ignore[no-any-return]  # each module gives Description | None
     raise AssertionError  # objects describes everything
 
 
+_TABULAR = {
+    *("DataFrame", "LazyFrame", "Series", "Index", "Table", "RecordBatch", "ChunkedArray", "DuckDBPyRelation"),
+    *("Dataset", "DataArray"),
+}
+
+
+def _unread(module: ModuleType, obj: object, look: Look) -> Description | None:
+    """Describe a table that its own kind could not read: never by its repr, which would show private columns too."""
+    names = {type_name(obj)} | {cls.__name__ for cls in type(obj).__mro__}
+    if not module.__name__.endswith((".tables", ".arrays")) or not names & _TABULAR:
+        return None
+    kind = look.word(type_name(obj))
+    return Description.of(kind, f"<{kind}, which cannot be read>")
+
+
+_DRAWN = ("_repr_png_", "_repr_jpeg_", "_repr_mimebundle_")
+
+
+def _drawn(obj: object, look: Look) -> Description | None:
+    """Describe by its picture an object that says nothing else of itself."""
+    if static(obj, "__repr__") is not object.__repr__ or not any(protocols.hook(obj, name) for name in _DRAWN):
+        return None
+    try:
+        picture = import_module("kimi_magic.context.images").pictured(obj)
+    except (KeyboardInterrupt, KimiError):
+        raise
+    except BaseException:  # noqa: BLE001  # the object's own drawing
+        return None
+    return replace(_by_kind(picture, look), kind=look.word(type_name(obj))) if picture else None
+
+
 def brief(obj: object, look: Look) -> str:
     """Say in one line what an object is: its type, its shape or length, and a short value."""
+    with suppress(KimiError):  # a package's describer that cannot be loaded; told where the object itself is asked for
+        own = protocols.own(obj, look, pictures=False)
+        if own.value is not None:
+            return own.line(obj, look, _brief_by_kind)
+    return _brief_by_kind(obj, look)
+
+
+def _brief_by_kind(obj: object, look: Look) -> str:
     for module in _candidates(obj):
-        line: Any = module.brief(obj, look)
+        try:
+            line: Any = module.brief(obj, look)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001
+            line = None
         if line is not None:
             return str(line)
+        if (unread := _unread(module, obj, look)) is not None:
+            return unread.text
     raise AssertionError

@@ -6,6 +6,7 @@ Everything here is a pure function of the messages, so the same notebook gives t
 import json
 import re
 from collections.abc import Sequence
+from html import unescape
 from itertools import count
 from typing import Any
 
@@ -17,6 +18,7 @@ TOKEN = 4
 NAMED = re.compile(r"\bmy name is (\w+)", re.IGNORECASE)
 ASKS_NAME = re.compile(r"\b(what(?:.s| is) my name|who am i)\b", re.IGNORECASE)
 ASKS_CODE = re.compile(r"\b(function|code)\b", re.IGNORECASE)
+CONTEXT = re.compile(r'<context name="([^"]*)">\n?(.*?)</context>\s*', re.DOTALL)
 GREETING = re.compile(r"^\s*(hi|hello|hey|good (morning|evening|day))\b", re.IGNORECASE)
 
 CODE = {
@@ -100,9 +102,16 @@ def reply_to(messages: Sequence[Json], body: Json) -> str:
         return f"Hello **{names[-1]}**, nice to meet you. What shall we look at?"
     if GREETING.search(question):
         return "Hello! I am the *scripted* model: quick, free, and always of the same opinion."
-    return (
-        f"You asked: {first_line(question)}\n\n- questions before this one: {len(questions) - 1}\n- words: **scripted**"
-    )
+    facts = [f"questions before this one: {len(questions) - 1}", *seen(messages[-1]), "words: **scripted**"]
+    return f"You asked: {first_line(CONTEXT.sub(' ', question))}\n\n" + "\n".join(f"- {fact}" for fact in facts)
+
+
+def seen(message: Json) -> list[str]:
+    """Return what came with a question, in words."""
+    facts = [f"saw {unescape(name)}: {len(text):,} characters" for name, text in CONTEXT.findall(text_of(message))]
+    content = message.get("content")
+    pictures = sum(part.get("type") == "image_url" for part in content) if isinstance(content, list) else 0
+    return facts + ([f"pictures: {pictures}"] if pictures else [])
 
 
 def first_line(text: str) -> str:

@@ -22,7 +22,7 @@ def shown(showcase):
 
 @pytest.mark.usefixtures("tab")
 def test_blocks_of_markdown_are_elements(shown):
-    assert shown.locator("table tr").count() == 3
+    assert shown.locator("table").first.locator("tr").count() == 3
     assert shown.locator("li li").all_inner_texts() == ["the axes", "the curve"]
     assert [item.inner_text()[:2].strip() for item in shown.locator("ul > li").all()] == ["☑︎", "☐"]
     assert shown.locator("h2, blockquote a, blockquote code, blockquote s").count() == 4
@@ -46,24 +46,24 @@ def test_code_is_coloured_and_everything_is_readable(shown, tab, theme):
     assert colours.count(colours[0]) == 1
     for text in ("td", "li", "a", "p", "pre", "blockquote p"):
         assert contrast(shown.locator(text).first) >= READABLE, text
-    for text in ("pre span.c", "pre span.k", "pre span.nf", "summary", ".kimi > div:last-child"):
+    for text in ("pre span.c", "pre span.k", "pre span.nf", "summary", ".kimi > details:last-child > summary"):
         assert contrast(shown.locator(text).first) >= FAINT, text
 
 
 def test_thinking_is_folded_and_opens_on_a_click(shown, tab):
     thought = shown.get_by_text("One table, one list.")
     assert not thought.is_visible()
-    shown.locator("summary").click()
+    shown.locator("summary").first.click()
     assert thought.is_visible()
     picture(tab, "markdown")
-    shown.locator("summary").click()
+    shown.locator("summary").first.click()
     assert not thought.is_visible()
 
 
 def test_the_footer_names_model_time_and_tokens_behind_the_badges(shown):
-    badges = shown.locator(".kimi > div:last-child > span").all_inner_texts()
+    badges = shown.locator(".kimi > details:last-child > summary > span").all_inner_texts()
     assert badges == ["local model", "no account set"]
-    footer = shown.locator(".kimi > div:last-child").inner_text()
+    footer = shown.locator(".kimi > details:last-child > summary").inner_text()
     assert [fact.split()[-1] for fact in footer.split(" · ")[1:]][:2] == ["s", "in"]
 
 

@@ -1,0 +1,334 @@
+"""What this package keeps on disk: one SQLite file, `kimi.sqlite3`, in the user's data folder or in KIMI_HOME.
+
+Rows go in as frozen values and come out as such. A file that is damaged, or that a newer version wrote, is set aside
+under another name and a new one begun; where nothing can be written, all is kept in memory. `Store.trouble` says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from kimi_magic.errors import StoreError
+
+__all__ = ["FILE", "MIGRATIONS", "Egress", "Store"]
+
+FILE = "kimi.sqlite3"
+Result = TypeVar("Result")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CANNOT_WRITE = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+}
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE egress (
+            id INTEGER PRIMARY KEY,
+            time REAL NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL,
+            source TEXT NOT NULL, what TEXT NOT NULL, columns TEXT NOT NULL,
+            rows INTEGER NOT NULL, bytes INTEGER NOT NULL, tokens INTEGER NOT NULL, redacted INTEGER NOT NULL,
+            withheld TEXT NOT NULL, notebook TEXT NOT NULL, kernel TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX egress_time ON egress (time)",
+    ),
+)
+"""The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """One thing that left the kernel.
+
+    `time` is in seconds since 1970 (UTC), `endpoint` the host that it went to (of a URL only host and port are kept),
+    `kind` is what sent it ("question"; later "tool", "job"), `source` the expression as it was typed, `what` the kind
+    of object. `columns` and `rows` say whose values were in it, `bytes` and `tokens` how much it was, `redacted` how
+    many secrets and private values were replaced, `withheld` which private columns were left out. `kernel` is the
+    store's own where it is not given.
+    """
+
+    time: float
+    endpoint: str
+    model: str
+    kind: str
+    source: str
+    what: str
+    columns: tuple[str, ...] = ()
+    rows: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    redacted: int = 0
+    withheld: tuple[str, ...] = ()
+    notebook: str = ""
+    kernel: str = ""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint if "//" in self.endpoint else f"//{self.endpoint}")
+        object.__setattr__(self, "endpoint", parts.netloc.rpartition("@")[2])
+
+
+_COLUMNS = tuple(field.name for field in fields(Egress))
+_LISTS = {field.name for field in fields(Egress) if "tuple" in str(field.type)}
+_INSERT = f"INSERT INTO egress ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  # our own names
+_SELECT = (
+    f"SELECT {', '.join(_COLUMNS)} FROM egress "  # noqa: S608  # our own names
+    "WHERE time >= :since AND kernel = coalesce(:kernel, kernel) ORDER BY id DESC LIMIT :limit"
+)
+
+
+def _row(value: Egress) -> tuple[Any, ...]:
+    return tuple(_plain(getattr(value, name)) for name in _COLUMNS)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return json.dumps(value)
+    # Half of a surrogate pair, as a cut emoji leaves it, cannot be written to a file.
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _value(row: Sequence[Any]) -> Egress:
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+    return Egress(**values | {name: tuple(json.loads(values[name])) for name in _LISTS})
+
+
+class Store:
+    """The one file. It is opened at its first use, may be used from any thread, and after a fork opens itself anew.
+
+    `patience` is how many seconds one kernel waits for another to finish its writing. What cannot be read or written
+    raises StoreError.
+    """
+
+    def __init__(self, folder: Path | None = None, patience: float = 10.0) -> None:
+        self._folder = folder
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self.kernel = f"{os.getpid()}-{time.time_ns()}"  # a process's number comes again
+        self.path: Path | None = None
+        self.trouble = ""
+
+    # What is kept
+
+    def record(self, egress: Egress) -> None:
+        """Keep a record of what left the kernel."""
+        self.record_all([egress])
+
+    def record_all(self, egress: Iterable[Egress]) -> None:
+        """Keep several records, all or none."""
+        rows = [_row(value if value.kernel else replace(value, kernel=self.kernel)) for value in egress]
+        self._do(lambda connection: connection.executemany(_INSERT, rows))
+
+    def egress(self, limit: int = 100, since: float | None = None, kernel: str | None = None) -> list[Egress]:
+        """Give the latest records, of all kernels or of one, the oldest first; `since` is in seconds since 1970."""
+        asked = {"since": float("-inf") if since is None else since, "kernel": kernel, "limit": max(0, limit)}
+        rows = self._do(lambda connection: connection.execute(_SELECT, asked).fetchall(), "BEGIN")
+        return [_value(row) for row in reversed(rows)]
+
+    def close(self) -> None:
+        """Close the file. It is opened again when it is used again."""
+        with self._lock:
+            if self._connection and self._process == os.getpid():
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.close()
+            self._connection = None
+
+    # How
+
+    def _do(self, work: Callable[[sqlite3.Connection], Result], begin: str = "BEGIN IMMEDIATE") -> Result:
+        """Do some work in one transaction; once more in a new file, where this one turns out to be damaged."""
+        self._notice_fork()
+        with self._lock, _told(self):
+            try:
+                return _in_transaction(self._open(), work, begin)
+            except sqlite3.DatabaseError as exc:
+                if _code(exc) not in _DAMAGED or self.path is None:
+                    raise
+                return _in_transaction(self._begin_anew("is damaged"), work, begin)
+
+    def _notice_fork(self) -> None:
+        """Leave the parent's connection alone: SQLite forbids a child even to close it."""
+        if self._process != os.getpid():
+            _PARENTS.append(self._connection)
+            self._connection, self._lock, self._process = None, threading.RLock(), os.getpid()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open_file() or self._open_memory()
+        return self._connection
+
+    def _open_file(self) -> sqlite3.Connection | None:
+        """Open the file, or give None where it cannot be written."""
+        try:
+            self.path = _prepared(self._folder or _home())
+            self._inode = self.path.stat().st_ino
+            return self._ready(self.path)
+        except OSError as exc:
+            self._say(f"Nothing is kept on disk, only in memory: {exc}.")
+        except sqlite3.DatabaseError as exc:
+            if _code(exc) in _DAMAGED:
+                return self._begin_anew("is damaged")
+            if _code(exc) not in _CANNOT_WRITE:
+                raise
+            self._say(f"Nothing is kept on disk, only in memory: {self.path}: {exc}.")
+        return None
+
+    def _open_memory(self) -> sqlite3.Connection:
+        self.path = None
+        return _migrated(_connected(":memory:", self._patience))
+
+    def _ready(self, path: Path) -> sqlite3.Connection:
+        connection = _connected(path, self._patience)
+        try:
+            if _version(connection) > len(MIGRATIONS):
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.close()
+                return self._begin_anew("is of a newer version of this package")
+            return _migrated(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _begin_anew(self, why: str) -> sqlite3.Connection:
+        """Set the file aside and begin a new one, unless another kernel has done so already."""
+        path = (self.path or _home() / FILE).absolute()
+        self.close()
+        if path.exists() and path.stat().st_ino == self._inode:
+            self._say(f"{path} {why}; it is kept as {_set_aside(path).name}, and a new one is begun.")
+        self._inode = _prepared(path.parent).stat().st_ino
+        self._connection = _migrated(_connected(path, self._patience))
+        return self._connection
+
+    def _say(self, trouble: str) -> None:
+        self.trouble = trouble
+        warnings.warn(trouble, stacklevel=2)
+
+
+_PARENTS: list[object] = []
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result], begin: str) -> Result:
+    connection.execute(begin)
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _home() -> Path:
+    named = os.environ.get("KIMI_HOME", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("kimi_magic", appauthor=False)
+
+
+def _prepared(folder: Path) -> Path:
+    """Make folder and file where there are none, for this user alone."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    path = folder / FILE
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+    with contextlib.suppress(OSError):
+        path.chmod(0o600)
+    return path
+
+
+def _connected(path: Path | str, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    try:
+        _patiently(connection, "PRAGMA journal_mode = WAL", patience)
+        connection.execute("PRAGMA synchronous = NORMAL")  # what is committed outlives the process
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _patiently(connection: sqlite3.Connection, statement: str, patience: float) -> None:
+    """Run a statement for which SQLite itself does not wait."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as exc:
+            if _code(exc) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED} or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrated(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Take the steps that the file has not taken; another kernel may be taking them too."""
+    while _version(connection) < len(MIGRATIONS):
+        _in_transaction(connection, _take_step, "BEGIN IMMEDIATE")
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # reads the schema: is it whole?
+    return connection
+
+
+def _take_step(connection: sqlite3.Connection) -> None:
+    done = _version(connection)
+    if done < len(MIGRATIONS):
+        for statement in MIGRATIONS[done]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {done + 1}")
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a file, and those that SQLite keeps beside it, to a name that nothing has yet."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    names = (f"{path.name}.{stamp}{f'-{n}' if n else ''}" for n in range(1_000))
+    new = next(candidate for name in names if not (candidate := path.with_name(name)).exists())
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(new.with_name(new.name + suffix))
+    return path.rename(new)
+
+
+def _code(exc: sqlite3.Error) -> int:
+    """Give the primary code of an error of SQLite."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextmanager
+def _told(store: Store) -> Iterator[None]:
+    """Turn what SQLite says into an error of ours."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        where = store.path or "memory"
+        busy = _code(exc) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+        hint = "Another program holds the file; close it, or set KIMI_HOME to another folder." if busy else ""
+        raise StoreError(f"What is kept in {where} cannot be read or written: {exc}.", hint=hint) from exc
+    except (OSError, OverflowError) as exc:
+        hint = "Set KIMI_HOME to another folder." if isinstance(exc, OSError) else ""
+        raise StoreError(f"What is to be kept cannot be: {exc}.", hint=hint) from exc
