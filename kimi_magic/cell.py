@@ -14,8 +14,8 @@ from kimi_magic.errors import Interrupted, KimiError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kimi_magic.context.displays import Displays
     from kimi_magic.context.gathering import Gathered
+    from kimi_magic.context.watching import Displays
     from kimi_magic.others import Others
     from kimi_magic.reply import Reply
     from kimi_magic.sent import Sent

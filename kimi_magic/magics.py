@@ -15,8 +15,7 @@ from traitlets.config import Config
 
 from kimi_magic import options, settings
 from kimi_magic.cell_input import AskLine, empty_cell
-from kimi_magic.context.displays import Displays
-from kimi_magic.context.failures import Failures
+from kimi_magic.context.watching import Displays, Failures
 from kimi_magic.errors import CommandError, Interrupted, KimiError
 from kimi_magic.others import Others
 

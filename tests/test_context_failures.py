@@ -19,8 +19,9 @@ import pandas as pd
 import pytest
 
 from kimi_magic.context.description import Description, Look
-from kimi_magic.context.failures import describe_failure, last_failure
+from kimi_magic.context.failures import describe_failure
 from kimi_magic.context.guard import Guard
+from kimi_magic.context.watching import last_failure
 from kimi_magic.errors import CommandError, Interrupted
 from tests.harness.kernel import Kernel
 
@@ -444,7 +445,8 @@ def test_a_notice_of_the_last_error_skips_ours(monkeypatch: pytest.MonkeyPatch) 
 # In a real kernel
 
 SETUP = """
-from kimi_magic.context.failures import Failures, describe_failure
+from kimi_magic.context.failures import describe_failure
+from kimi_magic.context.watching import Failures
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
 failures = Failures(get_ipython())

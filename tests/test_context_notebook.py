@@ -53,7 +53,7 @@ def test_cells_that_are_not_there_are_refused_with_those_that_are(spec: str) -> 
 
 
 SETUP = """
-from kimi_magic.context.displays import Displays
+from kimi_magic.context.watching import Displays
 from kimi_magic.context.notebook import describe_cells
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from tests.harness.kernel import Kernel
 
 HEAVY = ["httpx", "ipywidgets", "pandas", "pydantic", "markdown_it", "nh3", "anyio", "nest_asyncio2", "kimi_magic.wire"]
+HEAVY += ["narwhals", "PIL", "sqlite3", "kimi_magic.context.guard"]
 
 STATE = """
 def state():

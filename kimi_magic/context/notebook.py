@@ -13,7 +13,7 @@ from kimi_magic.context.objects.saying import counted, legible, unaddressed
 from kimi_magic.errors import CommandError
 
 if TYPE_CHECKING:
-    from kimi_magic.context.displays import Displays
+    from kimi_magic.context.watching import Displays
 
 __all__ = ["Cells", "describe_cells", "parse_cells"]
 

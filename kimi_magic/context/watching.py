@@ -1,14 +1,20 @@
-"""What a kernel's cells display, as text; the kernel itself keeps none of it."""
+"""What cells leave behind and IPython does not keep: the last error, and what was displayed.
+
+This is here from the loading of the extension on, so it imports nothing.
+"""
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from kimi_magic.errors import KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["Displays"]
+__all__ = ["Displays", "Failures", "last_failure"]
 
 _KEPT_CELLS, _KEPT_OUTPUTS, _KEPT_TEXT = 2_000, 50, 20_000
 
@@ -77,3 +83,36 @@ def _kept(data: Any) -> dict[str, str]:
 def _cut(text: str) -> str:
     """Cut between two words: half a secret would not be known for one."""
     return text if len(text) <= _KEPT_TEXT else text[:_KEPT_TEXT].rpartition(" ")[0]
+
+
+class Failures:
+    """Keeps the last error of a shell's cells, from the next one on, until `stop`; our own are nobody's to mend."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._last: BaseException | None = None
+        shell.events.register("post_run_cell", self._note)
+
+    def _note(self, result: Any) -> None:
+        error = result.error_in_exec if result.error_in_exec is not None else result.error_before_exec
+        if _is_the_users(error):
+            self._last = error
+
+    def last(self) -> BaseException | None:
+        """Give the last error, or the one that Python itself remembers; None for none."""
+        return self._last if self._last is not None else last_failure()
+
+    def stop(self) -> None:
+        """Watch no longer, and let go of the error."""
+        self._last = None
+        self._shell.events.unregister("post_run_cell", self._note)
+
+
+def last_failure() -> BaseException | None:
+    """Give the last error that was shown to the user and is not ours; None for none."""
+    errors: list[BaseException | None] = [getattr(sys, name, None) for name in ("last_exc", "last_value")]
+    return next((error for error in errors if _is_the_users(error)), None)
+
+
+def _is_the_users(error: object) -> bool:
+    return isinstance(error, BaseException) and not isinstance(error, KimiError | KeyboardInterrupt)
