@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kimi_magic.context.gathering import Gathered
     from kimi_magic.context.watching import Displays
     from kimi_magic.others import Others
+    from kimi_magic.render import Waiting
     from kimi_magic.reply import Reply
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking
@@ -106,9 +107,11 @@ def run(
     """
     try:
         values = kernel.resolve(asked.options)
-        gathered = _gathered(shell, asked, objects, values, failure, displays)
+        painted_on = None if asked.quiet else shell
+        with _waiting(painted_on, values, others) as waiting:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting)
         with kernel.ask(gathered, values, new=asked.new, history=asked.history) as asking:
-            reply = _play(asking, None if asked.quiet else shell, values, others)
+            reply = _play(asking, painted_on, values, others, waiting)
     except Interrupted as stopped:
         if stopped.reply is not None:
             _deliver(shell, stopped.reply, asked.dest)
@@ -133,7 +136,9 @@ def preview(
     """Give what `run` would send, and send nothing."""
     try:
         values = kernel.resolve(asked.options)
-        gathered = _gathered(shell, asked, (), values, failure, displays)
+        with _waiting(shell, values, None) as waiting:
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting)
+        waiting.retract()
         sent = kernel.preview(gathered, values, new=asked.new, history=asked.history)
     except KeyboardInterrupt:
         raise Interrupted from None
@@ -148,9 +153,10 @@ def _gathered(
     values: Settings,
     failure: BaseException | None,
     displays: Displays | None,
+    waiting: Waiting,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
-    from kimi_magic.context import failures, notebook, template
+    from kimi_magic.context import failures, kinds, notebook, template
     from kimi_magic.context.gathering import Source, named
 
     context = asked.context
@@ -174,15 +180,42 @@ def _gathered(
             else piece
             for piece in template.split(asked.question)
         ]
+
+    def looking(source: Source) -> None:
+        if kinds.may_take_long(source.value):
+            waiting.at(source.name)
+
     return kernel.gather(
-        pieces, beside, values, context.looked, new=asked.new, history=asked.history, dry=asked.dry_run
+        pieces,
+        beside,
+        values,
+        context.looked,
+        new=asked.new,
+        history=asked.history,
+        dry=asked.dry_run,
+        looking=looking,
     )
 
 
-def _play(asking: Asking, shell: InteractiveShell | None, values: Settings, others: Others | None) -> Reply:
+def _waiting(shell: InteractiveShell | None, values: Settings, others: Others | None) -> Waiting:
     from kimi_magic import render
 
-    view = render.view_for(shell, asking.draft, stream=values.stream, thinking=values.thinking, others=others)
+    return render.Waiting(shell, stream=values.stream, others=others)
+
+
+def _play(
+    asking: Asking, shell: InteractiveShell | None, values: Settings, others: Others | None, waiting: Waiting
+) -> Reply:
+    from kimi_magic import render
+
+    view = render.view_for(
+        shell,
+        asking.draft,
+        stream=values.stream,
+        thinking=values.thinking,
+        others=others,
+        handle=waiting.handle,
+    )
     return render.play(asking, view)
 
 

@@ -10,7 +10,7 @@ import atexit
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -276,6 +276,7 @@ def gather(
     new: bool = False,
     history: bool = True,
     dry: bool = False,
+    looking: Callable[[Source], None] = lambda _: None,
 ) -> Gathered:
     """Put a question together, for the model that these settings choose; see `context.gathering.gather`.
 
@@ -289,7 +290,7 @@ def gather(
         keeper.know(getattr(values, name).reveal(), name)
     chosen = model(values, place(values), dry=dry)
     room = current().room(values, chosen, new=new, history=history)
-    return gathering.gather(question, beside, Look(keeper, **looked), room=room)
+    return gathering.gather(question, beside, Look(keeper, **looked), room=room, looking=looking)
 
 
 def ask(question: Gathered | str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:

@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from kimi_magic import present
 from kimi_magic.errors import Interrupted
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from kimi_magic.reply import Draft, Reply
     from kimi_magic.session import Asking
 
-__all__ = ["CellView", "QuietView", "StaticView", "TerminalView", "View", "play", "view_for"]
+__all__ = ["CellView", "QuietView", "StaticView", "TerminalView", "View", "Waiting", "play", "view_for"]
 
 _EVERY = 0.1
 _STATUS_EVERY = 0.4
@@ -44,6 +45,8 @@ _BYTES_TO_BEGIN = 8_000
 _ENVELOPE = 900
 """A reply of n characters may cost n times the first and the second number; a message costs the third by itself."""
 _SHORT_THINKING = 2_000
+_LONG = 1.5
+"""Seconds of looking at an object after which a view says so."""
 _PATIENCE = 0.5
 """Seconds of silence after which a view says what it waits for."""
 
@@ -76,12 +79,18 @@ def play(asking: Asking, view: View) -> Reply:
 
 
 def view_for(
-    shell: InteractiveShell | None, draft: Draft, *, stream: bool, thinking: bool, others: Others | None
+    shell: InteractiveShell | None,
+    draft: Draft,
+    *,
+    stream: bool,
+    thinking: bool,
+    others: Others | None,
+    handle: DisplayHandle | None = None,
 ) -> View:
     """Choose the view: none in a script, text in a terminal, a live or a static output in a notebook.
 
     `others` watches a cell that is this one question, so that a long reply may become one output at its end; None for
-    any other cell.
+    any other cell. `handle` is an output that is there already, and still empty.
     """
     if shell is None:
         return QuietView()
@@ -89,7 +98,60 @@ def view_for(
         return TerminalView(draft, sys.stdout.write, stream=stream, thinking=thinking)
     if not stream:
         return StaticView(thinking=thinking)
-    return CellView(draft, thinking=thinking, others=others)
+    return CellView(draft, thinking=thinking, others=others, handle=handle)
+
+
+class Waiting:
+    """Says what is looked at before a question is sent, once that takes long; its output is the reply's afterwards.
+
+    Use it in a `with` block. Only the cell's thread may display, and it is busy then: so what may take long is
+    displayed empty, and another thread writes into that.
+    """
+
+    def __init__(self, shell: InteractiveShell | None, *, stream: bool, others: Others | None) -> None:
+        self._notebook = shell is not None and hasattr(shell, "kernel") and stream
+        self._others = others
+        self._name = ""
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.handle: DisplayHandle | None = None
+
+    def at(self, name: str) -> None:
+        """Note that this is looked at now, and may take long."""
+        self._name = name
+        if self._notebook and self._thread is None:
+            (self._others.ours if self._others is not None else _call)(self._display)
+            self._thread = threading.Thread(target=self._tell, name="kimi-waiting", daemon=True)
+            self._thread.start()
+
+    def _display(self) -> None:
+        self.handle = _show({"text/plain": ""}, live=True)
+
+    def _tell(self) -> None:
+        begun = time.monotonic()
+        while not self._done.wait(_LONG if time.monotonic() - begun < _LONG else 1.0):
+            text = f"Looking at {self._name} … {time.monotonic() - begun:.0f} s"
+            if self.handle is not None:
+                self.handle.update({"text/html": present.page(present.status(text)), "text/plain": text}, raw=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        if error is not None:
+            self.retract()
+
+    def retract(self) -> None:
+        """Take back what was said, where no reply follows in its place."""
+        if self.handle is not None:
+            self.handle.update({"text/plain": ""}, raw=True)
+
+
+def _call(function: Callable[[], None]) -> None:
+    function()
 
 
 class QuietView:
@@ -171,7 +233,9 @@ class TerminalView:
 class CellView:
     """A live output in a notebook's cell."""
 
-    def __init__(self, draft: Draft, *, thinking: bool, others: Others | None) -> None:
+    def __init__(
+        self, draft: Draft, *, thinking: bool, others: Others | None, handle: DisplayHandle | None = None
+    ) -> None:
         # Imported while the request is on its way, so that the first token finds everything ready.
         from kimi_magic import markdown
 
@@ -181,7 +245,7 @@ class CellView:
         self._whole_text: list[str] | None = None if draft.format in ("markdown", "code") else []
         self._thinking = thinking
         self._others = others
-        self._handle: DisplayHandle | None = None
+        self._handle = handle
         self._frozen = 0
         self._block: list[str] = []
         self._block_source: list[str] = []

@@ -311,3 +311,21 @@ def test_a_script_can_bring_objects(tmp_path: Path, environment: Mapping[str, st
     )
     assert done.stdout.strip() == "rows"
     assert '<context name="rows">' in question(seen)
+
+
+def test_what_takes_long_to_look_at_is_named_meanwhile(kernel: Kernel) -> None:
+    shown: list[str] = []
+
+    def watch(message: dict[str, Any]) -> None:
+        shown.append(message["content"].get("data", {}).get("text/plain", ""))
+
+    kernel.run(
+        "import time, duckdb\ndef slow(relation):\n    time.sleep(2.2)\n    return 'slow'\n"
+        "kimi_magic.describe.register('duckdb.DuckDBPyRelation', slow)\n"
+        "relation = duckdb.sql('select 1')"
+    )
+    cell = kernel.run("%%kimi -c relation\n<<say ok>>", watch=watch)
+    assert cell.text == "ok"
+    assert [output["type"] for output in cell.outputs] == ["display_data"]
+    assert any("Looking at relation" in text for text in shown)
+    kernel.run("kimi_magic.describe.unregister('duckdb.DuckDBPyRelation')")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -53,11 +54,12 @@ def gather(
     look: Look,
     *,
     room: int,
+    looking: Callable[[Source], None] = lambda _: None,
 ) -> Gathered:
     """Put a question together: what stands beside it, then its text, where objects stand in it.
 
-    `room` is the most tokens it may have. Raises TooLarge, naming each part with its size, for what does not fit, and
-    CommandError for what cannot be described, and for an empty question.
+    `room` is the most tokens it may have; `looking` is told what is described next. Raises TooLarge, naming each part
+    with its size, for what does not fit, and CommandError for what cannot be described, and for an empty question.
     """
     if not isinstance(question, (str, list, tuple)):
         raise CommandError(f"The question is {type(question).__name__}, not text.", hint="Pass a string.")
@@ -65,16 +67,17 @@ def gather(
     if all(isinstance(piece, str) and not piece.strip() for piece in pieces):
         raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
     sources = [piece for piece in (*beside, *pieces) if isinstance(piece, Source)]
+    describe = partial(_described, looking=looking)
     look = _shared(look, len(sources), sum(len(piece) for piece in pieces if isinstance(piece, str)), room)
     items = [Item("question", "question", ())]
     pairs: list[tuple[int, Part]] = []  # which item a part belongs to, in the order of the message
     for source in beside:
-        _add(items, pairs, *_block(source, _described(source, look), look))
+        _add(items, pairs, *_block(source, describe(source, look), look))
     for n, piece in enumerate(pieces):
         if isinstance(piece, str):
             pairs.append((0, Text(piece)))
             continue
-        description = _described(piece, look)
+        description = describe(piece, look)
         if _stands_inline(description):
             _add(items, pairs, _item(piece, description, look), description.parts)
         else:
@@ -99,7 +102,8 @@ def _shared(look: Look, objects: int, question: int, room: int) -> Look:
     return replace(look, room=characters if look.full else min(ROOM, characters), picture_room=pictures)
 
 
-def _described(source: Source, look: Look) -> Description:
+def _described(source: Source, look: Look, looking: Callable[[Source], None]) -> Description:
+    looking(source)
     description = kinds.describe(source.value, look) if source.describe is None else source.describe(look)
     if description.images and not look.pictures:
         texts = [part for part in description.parts if isinstance(part, Text)]

@@ -18,7 +18,7 @@ from kimi_magic.context.description import Description, Look
 from kimi_magic.context.objects.saying import static, type_name
 from kimi_magic.errors import KimiError
 
-__all__ = ["brief", "describe", "is_a", "roots"]
+__all__ = ["brief", "describe", "is_a", "may_take_long", "roots"]
 
 _KINDS = (
     (
@@ -48,6 +48,14 @@ _KINDS = (
 def roots(obj: object) -> set[str]:
     """Give the top-level names of the modules that its class and that class's bases come from."""
     return {str(cls.__module__).partition(".")[0] for cls in type(obj).__mro__ if cls is not object}
+
+
+_SLOW = {"plotly", "altair", "dask", "dask_expr", "duckdb", "_duckdb", "modin", "ibis", "pyspark"}
+
+
+def may_take_long(obj: object) -> bool:
+    """Whether describing it may take seconds: it has to be drawn by a browser, or read from somewhere."""
+    return bool(roots(obj) & _SLOW)
 
 
 def is_a(obj: object, root: str, name: str) -> bool:
