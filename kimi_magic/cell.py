@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kimi_magic.context.gathering import Gathered
     from kimi_magic.context.watching import Displays
+    from kimi_magic.conversation import Origin
     from kimi_magic.others import Others
     from kimi_magic.render import Waiting
     from kimi_magic.reply import Reply
@@ -51,6 +52,7 @@ def ask(  # only the text and objects are meant to be positional
     cells: str = "",
     new: bool = False,
     history: bool = True,
+    session: str = "",
     quiet: bool = False,
 ) -> Reply:
     """Ask a question in the conversation of this kernel, as `%%kimi` does, and give the whole reply.
@@ -58,8 +60,9 @@ def ask(  # only the text and objects are meant to be positional
     `objects` go beside the question: dataframes, figures, images, anything; `rows`, `columns`, `full` and `detail` say
     how closely they are looked at, `cells` brings cells of the notebook ("2:5", "all"). The text is sent as it is.
     In a notebook or a terminal IPython the reply is painted as it arrives, unless `quiet`. `timeout` is in seconds
-    or text such as "2m"; `new` begins a fresh conversation; `history=False` asks outside of it. Raises a KimiError
-    that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut reply) on Ctrl-C.
+    or text such as "2m"; `new` begins a fresh conversation, `history=False` asks outside of it, `session` in another
+    one of that name. Raises a KimiError that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut
+    reply) on Ctrl-C.
     """
     given = {
         "model": model,
@@ -74,7 +77,7 @@ def ask(  # only the text and objects are meant to be positional
     options = {name: value for name, value in given.items() if value is not None}
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
     context = Context(cells=cells, raw=True, rows=rows, columns=wanted, full=full, detail=detail)
-    return run(current_shell(), Ask(text, "", options, new, history, quiet, context), objects)
+    return run(current_shell(), Ask(text, "", options, new, history, quiet, context, session=session), objects)
 
 
 def private(table: object, columns: Iterable[str]) -> None:
@@ -110,7 +113,7 @@ def run(
         painted_on = None if asked.quiet else shell
         with _waiting(painted_on, values, others) as waiting:
             gathered = _gathered(shell, asked, objects, values, failure, displays, waiting)
-        with kernel.ask(gathered, values, new=asked.new, history=asked.history) as asking:
+        with kernel.ask(gathered, values, **_place(shell, asked)) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
     except Interrupted as stopped:
         if stopped.reply is not None:
@@ -139,7 +142,7 @@ def preview(
         with _waiting(shell, values, None) as waiting:
             gathered = _gathered(shell, asked, (), values, failure, displays, waiting)
         waiting.retract()
-        sent = kernel.preview(gathered, values, new=asked.new, history=asked.history)
+        sent = kernel.preview(gathered, values, **_place(shell, asked))
     except KeyboardInterrupt:
         raise Interrupted from None
     _assign(shell, asked.dest, sent)
@@ -190,11 +193,25 @@ def _gathered(
         beside,
         values,
         context.looked,
-        new=asked.new,
-        history=asked.history,
         dry=asked.dry_run,
+        **_place(shell, asked),
         looking=looking,
     )
+
+
+def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
+    """Say where in a conversation the question goes."""
+    return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": _origin(shell)}
+
+
+def _origin(shell: InteractiveShell | None) -> Origin:
+    """Say which run of which cell this is, as far as the front end tells the kernel."""
+    from kimi_magic.conversation import Origin
+
+    parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
+    cell = parent.get("metadata", {}).get("cellId", "")
+    run = parent.get("header", {}).get("msg_id", "")
+    return Origin(str(cell or ""), str(run), getattr(shell, "execution_count", 0) if run else 0)
 
 
 def _waiting(shell: InteractiveShell | None, values: Settings, others: Others | None) -> Waiting:

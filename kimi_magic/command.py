@@ -20,11 +20,16 @@ __all__ = [
     "Ask",
     "Command",
     "Context",
+    "Drop",
+    "Fork",
+    "History",
     "Ledger",
     "Private",
+    "Restore",
     "SetModel",
     "Show",
     "ShowSent",
+    "Switch",
     "Use",
     "parse_cell",
     "parse_line",
@@ -70,6 +75,7 @@ class Ask:
     quiet: bool = False
     context: Context = Context()
     dry_run: bool = False
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,41 @@ class ShowSent:
     """Show what was sent for a turn of the conversation; 0 is the last question."""
 
     turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """List the turns in use, or every turn."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Go on from this turn."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Hide this turn from the model."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Go on from here under this name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Go on in the conversation of this name; empty lists them."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +156,13 @@ class Show(enum.Enum):
     STATUS = ""
     USAGE = "usage"
     RESET = "reset"
+    UNDO = "undo"
     CONFIG = "config"
     HELP = "help"
 
 
-Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Show
+Turns = History | Restore | Drop | Fork | Switch
+Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Turns | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -198,11 +241,31 @@ _FIX = "This went wrong. Say why in a few words, then give the corrected code, w
 
 
 def _line_sent(text: str) -> ShowSent:
-    if not text:
-        return ShowSent(0)
+    return ShowSent(_turn(text, "sent") if text else 0)
+
+
+def _turn(text: str, word: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise CommandError(f"{text!r} is no turn of the conversation.", hint="`%kimi usage` numbers them: %kimi sent 2")
-    return ShowSent(int(text))
+        raise CommandError(
+            f"{text!r} is no turn of the conversation." if text else f"`%kimi {word}` needs the number of a turn.",
+            hint=f"`%kimi history` numbers them: %kimi {word} 2",
+        )
+    return int(text)
+
+
+def _line_history(rest: str) -> History:
+    if rest not in ("", "--all"):
+        raise CommandError(f"`%kimi history` takes --all or nothing, not {rest!r}.", hint="--all: of every branch")
+    return History(everything=rest == "--all")
+
+
+def _conversation_name(text: str, word: str) -> str:
+    """Check a name: one word, such as main.debug.fix, that can be typed again."""
+    if not re.fullmatch(r"[\w][\w.-]{0,63}", text):
+        raise CommandError(
+            f"{word} takes a name of letters, digits, dots and dashes, not {text!r}.", hint="Such as main.debug"
+        )
+    return text
 
 
 def _line_private(rest: str) -> Private:
@@ -224,6 +287,11 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": _line_ask,
     "fix": _line_fix,
     "sent": _line_sent,
+    "history": _line_history,
+    "restore": lambda rest: Restore(_turn(rest, "restore")),
+    "drop": lambda rest: Drop(_turn(rest, "drop")),
+    "fork": lambda rest: Fork(_conversation_name(rest, "%kimi fork")),
+    "switch": lambda rest: Switch(_conversation_name(rest, "%kimi switch") if rest else ""),
     "private": _line_private,
     "egress": _line_egress,
     "use": _line_use,
@@ -313,6 +381,7 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
         quiet=found["quiet"],
         context=_context((*names, *(found["context"] or ())), found, failure=failure),
         dry_run=found["dry_run"],
+        session=_conversation_name(found["session"], "--session") if found["session"] is not None else "",
     )
 
 

@@ -1,26 +1,52 @@
-"""What was asked and answered, in order, and so what the next request begins with.
+"""What was asked and answered, as a tree of turns, and so what the next request begins with.
 
-What was sent is never rewritten: a turn is appended, and the messages of the next request are those of the last one,
-the reply, and the new question. The service's prefix cache then finds all but the end.
+What was sent is never rewritten: a turn is added below the one that it follows, and the messages of the next request
+are those of the path down to it, and the new question. The service's prefix cache then finds all but the end. A cell
+that runs again asks where its old turn stood: a new branch grows there, and the turns after the old one are kept,
+stale, until they are restored.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
 
-__all__ = ["Conversation", "Turn"]
+__all__ = ["NOWHERE", "Conversation", "Origin", "Place", "Turn"]
+
+State = Literal["", "dropped", "replaced", "stale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a question was asked: the `cell` that the front end names, and which `run` of it; `count` is its prompt.
+
+    An empty cell is one that nobody names: a terminal's, a script's, or that of a front end without cell ids.
+    """
+
+    cell: str = ""
+    run: str = ""
+    count: int = 0
+
+
+NOWHERE = Origin()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question and its reply. `opening` holds the question, after a system message where one came into force."""
+    """One question and its reply. `opening` holds the question, after a system message where one came into force.
+
+    `number` counts the turns of its conversation from 1; `parent` is that of the turn which it follows, 0 for none.
+    """
 
     opening: tuple[Message, ...]
     reply: Reply
+    number: int = 0
+    parent: int = 0
+    origin: Origin = NOWHERE
 
     @property
     def question(self) -> Message:
@@ -35,29 +61,80 @@ class Turn:
         return (*self.opening, Message.of("assistant", self.reply.text))
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a new turn goes: below `parent`. `replaces` is the turn of this cell's last run, 0 for none."""
+
+    parent: int = 0
+    replaces: int = 0
+
+
 @dataclass(slots=True)
 class Conversation:
-    """Turns in order. `affinity` stays the same for its whole life: the service keeps its prefix warm under it."""
+    """A tree of turns; `head` is the last one of the path in use, 0 before the first.
 
+    `affinity` stays the same for its whole life, and in its forks: the service keeps its prefix warm under it.
+    """
+
+    name: str = "main"
     affinity: str = field(default_factory=lambda: f"kimi-{uuid.uuid4().hex}")
-    turns: list[Turn] = field(default_factory=list)
+    tree: dict[int, Turn] = field(default_factory=dict)
+    head: int = 0
+    dropped: frozenset[int] = frozenset()
 
-    def opening(self, question: Message, system: str) -> tuple[Message, ...]:
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns of the path in use, the first of them first."""
+        return self.path(self.head)
+
+    def path(self, number: int) -> tuple[Turn, ...]:
+        """The turns down to this one."""
+        found = []
+        while number:
+            found.append(self.tree[number])
+            number = found[-1].parent
+        return tuple(reversed(found))
+
+    def place(self, origin: Origin) -> Place:
+        """Say where a question asked there goes: to the end, or where the earlier run of its cell has asked."""
+        if origin.cell:
+            for turn in self.turns:
+                if turn.origin.cell == origin.cell and turn.origin.run != origin.run:
+                    return Place(turn.parent, turn.number)
+        return Place(self.head)
+
+    def messages(self, number: int | None = None) -> tuple[Message, ...]:
+        """The messages of the path down to a turn (to the head), without those that were dropped."""
+        path = self.path(self.head if number is None else number)
+        return tuple(message for turn in path if turn.number not in self.dropped for message in turn.messages)
+
+    def opening(self, question: Message, system: str, number: int | None = None) -> tuple[Message, ...]:
         """What a new turn begins with: the question, after the system message where that is not in force already."""
-        if system and system != self._system:
+        said = [message.text for message in self.messages(number) if message.role == "system"]
+        if system and system != (said[-1] if said else ""):
             return (Message.of("system", system), question)
         return (question,)
 
-    @property
-    def _system(self) -> str:
-        said = [message.text for message in self.messages if message.role == "system"]
-        return said[-1] if said else ""
+    def append(self, turn: Turn) -> Turn:
+        """Add a finished turn, or one that was cut, below its parent, and make it the head."""
+        placed = replace(turn, number=max(self.tree, default=0) + 1)
+        self.tree[placed.number] = placed
+        self.head = placed.number
+        return placed
 
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The messages of all turns."""
-        return tuple(message for turn in self.turns for message in turn.messages)
+    def after(self, number: int) -> tuple[Turn, ...]:
+        """The turns of the path in use that come after this one."""
+        turns = self.turns
+        return turns[[turn.number for turn in turns].index(number) + 1 :]
 
-    def append(self, turn: Turn) -> None:
-        """Add a finished turn, or one that was cut."""
-        self.turns.append(turn)
+    def state(self, turn: Turn) -> State:
+        """Say how a turn stands: in use, dropped, replaced by another run of its cell, or stale."""
+        if turn in self.turns:
+            return "dropped" if turn.number in self.dropped else ""
+        siblings = [other for other in self.turns if other.parent == turn.parent]
+        same_cell = turn.origin.cell and any(other.origin.cell == turn.origin.cell for other in siblings)
+        return "replaced" if same_cell else "stale"
+
+    def forked(self, name: str) -> Conversation:
+        """A conversation that goes on from here under another name."""
+        return replace(self, name=name, tree=dict(self.tree))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
+    from kimi_magic.conversation import Origin
     from kimi_magic.local.launch import Local
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
@@ -275,6 +276,8 @@ def gather(
     *,
     new: bool = False,
     history: bool = True,
+    origin: Origin | None = None,
+    name: str = "",
     dry: bool = False,
     looking: Callable[[Source], None] = lambda _: None,
 ) -> Gathered:
@@ -286,14 +289,22 @@ def gather(
     from kimi_magic.context.description import Look
 
     keeper = guard()
-    for name in ("api_token", "api_key", "local_token"):
-        keeper.know(getattr(values, name).reveal(), name)
+    for credential in ("api_token", "api_key", "local_token"):
+        keeper.know(getattr(values, credential).reveal(), credential)
     chosen = model(values, place(values), dry=dry)
-    room = current().room(values, chosen, new=new, history=history)
+    room = current().room(values, chosen, new=new, history=history, origin=_somewhere(origin), name=name)
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, looking=looking)
 
 
-def ask(question: Gathered | str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:
+def ask(
+    question: Gathered | str,
+    values: Settings,
+    *,
+    new: bool = False,
+    history: bool = True,
+    origin: Origin | None = None,
+    name: str = "",
+) -> Asking:
     """Send a question with these settings and give its events; see Session.ask for what it raises."""
     from kimi_magic.context.gathering import Gathered
 
@@ -313,10 +324,20 @@ def ask(question: Gathered | str, values: Settings, *, new: bool = False, histor
         charged=where.charged,
         endpoint=address(values, where),
         record=_record,
+        origin=_somewhere(origin),
+        name=name,
     )
 
 
-def preview(gathered: Gathered, values: Settings, *, new: bool = False, history: bool = True) -> Sent:
+def preview(
+    gathered: Gathered,
+    values: Settings,
+    *,
+    new: bool = False,
+    history: bool = True,
+    origin: Origin | None = None,
+    name: str = "",
+) -> Sent:
     """Give what `ask` would send, and send nothing; without an account too, where a model of Cloudflare's is named."""
     where = place(values)
     chosen = model(values, where, dry=True)
@@ -330,7 +351,15 @@ def preview(gathered: Gathered, values: Settings, *, new: bool = False, history:
         history=history,
         charged=where.charged or elsewhere,
         endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
+        origin=_somewhere(origin),
+        name=name,
     )
+
+
+def _somewhere(origin: Origin | None) -> Origin:
+    from kimi_magic.conversation import NOWHERE
+
+    return NOWHERE if origin is None else origin
 
 
 def _guarded(values: Settings) -> Settings:

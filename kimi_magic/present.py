@@ -21,6 +21,7 @@ __all__ = [
     "part",
     "plain",
     "printable",
+    "remark",
     "seconds",
     "status",
     "style",
@@ -95,6 +96,11 @@ def status(text: str) -> str:
 def notice(text: str) -> str:
     """Give a remark that the reader must not miss; empty for none."""
     return f'<div class="{_PLAIN}" style="{_NOTICE}">{escape(text)}</div>' if text else ""
+
+
+def remark(text: str) -> str:
+    """Give a line that stands above the footer."""
+    return f'<div class="{_PLAIN}" style="{_FOOTER}">{escape(text)}</div>'
 
 
 def footer(facts: Sequence[str], badges: Sequence[str], saw: str = "") -> str:

@@ -223,7 +223,7 @@ class TerminalView:
         if not _has_something(reply):
             return
         end = "" if self._last in ("", "\n") else "\n"
-        notice = f"{reply.notice}\n" if reply.notice else ""
+        notice = "".join(f"{line}\n" for line in (reply.notice, reply.remark) if line)
         badges = "".join(f"[{badge}] " for badge in reply.badges)
         facts = self._dim(present.printable(badges + " · ".join(reply.facts)))
         self._write(f"{end}{notice}{facts}\n")

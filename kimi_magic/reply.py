@@ -47,7 +47,7 @@ class Reply:
     `text` is the reply as Markdown source and `thinking` what the model wrote before it. `finish` says why it ended;
     `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
     `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
-    given for it, part by part. `str(reply)` is the text.
+    given for it, part by part; `remark` what became of earlier turns. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -64,6 +64,7 @@ class Reply:
     badges: tuple[str, ...] = ()
     charged: bool = True
     sent: Sent | None = None
+    remark: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -167,10 +168,10 @@ class Reply:
 
     @property
     def footer(self) -> str:
-        """The last line as HTML; what was sent folds out of it."""
-        if self.sent is None:
-            return present.footer(self.facts, self.badges)
-        return present.footer(self.facts, self.badges, self.sent.html)
+        """The last lines as HTML; what was sent folds out of it."""
+        saw = "" if self.sent is None else self.sent.html
+        remark = present.remark(self.remark) if self.remark else ""
+        return remark + present.footer(self.facts, self.badges, saw)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
         """Give HTML for a notebook and the source as plain text for everything else."""
@@ -191,6 +192,7 @@ class Draft:
     badges: tuple[str, ...] = ()
     charged: bool = True
     sent: Sent | None = None
+    remark: str = ""
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
@@ -282,6 +284,7 @@ class Draft:
             badges=self.badges,
             charged=self.charged,
             sent=self.sent,
+            remark=self.remark,
         )
         if self._finished is None:
             return reply

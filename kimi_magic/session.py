@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from kimi_magic import models
-from kimi_magic.conversation import Conversation, Turn
+from kimi_magic.conversation import NOWHERE, Conversation, Origin, Place, Turn
 from kimi_magic.errors import CommandError, KimiError, TooLarge
 from kimi_magic.events import Event, Idle
 from kimi_magic.iothread import Feed, IOThread
@@ -38,11 +38,13 @@ class Session:
         self._turn = threading.Lock()
         self._owner = 0
         self.conversation = Conversation()
+        self.conversations = {self.conversation.name: self.conversation}
         self.usage = Usage()
         self.cost = 0.0
         self.replies = 0
         self.unpriced = 0
         self.last_sent: Sent | None = None
+        self._told = False
 
     def ask(
         self,
@@ -58,28 +60,35 @@ class Session:
         charged: bool = True,
         endpoint: str = "",
         record: Callable[[Sent], None] | None = None,
+        origin: Origin = NOWHERE,
+        name: str = "",
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
-        place once a reply has come; with `history=False` it is asked outside any. `charged` says that Cloudflare bills
-        it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what cannot be sent,
-        and TooLarge where it cannot fit the model's window by any estimate.
+        place once a reply has come; with `history=False` it is asked outside any; `name` asks in another conversation.
+        `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
+        Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what
+        cannot be sent, and TooLarge where it cannot fit the model's window by any estimate.
         """
         if self._owner == threading.get_ident():
             raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
         try:
             self._turn.acquire()
             self._owner = threading.get_ident()
-            conversation = self._conversation_for(new=new, history=history)
-            opening = conversation.opening(question, settings.system)
-            request = _request(conversation.messages + opening, settings, model)
-            sent = _sent(conversation, opening, items, request, endpoint, charged=charged)
+            conversation = self._conversation_for(name, new=new, history=history)
+            place = conversation.place(origin)
+            before = conversation.messages(place.parent)
+            opening = conversation.opening(question, settings.system, place.parent)
+            request = _request(before + opening, settings, model)
+            sent = _sent(before, opening, items, request, endpoint, charged=charged)
             if record is not None:
                 record(sent)
             self.last_sent = sent
-            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent)
-            return Asking(self, conversation, opening, request, transport, settings, draft, keep=history)
+            remark = self._remark(conversation, place, origin, question)
+            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent, remark)
+            turn = Turn(opening, draft.reply, parent=place.parent, origin=origin)
+            return Asking(self, conversation, turn, request, transport, settings, draft, keep=history, aside=bool(name))
         except BaseException:
             if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
                 self._give_turn()
@@ -96,32 +105,78 @@ class Session:
         history: bool = True,
         charged: bool = True,
         endpoint: str = "",
+        origin: Origin = NOWHERE,
+        name: str = "",
     ) -> Sent:
         """Give what `ask` would send; raises what it would raise before that."""
-        conversation = self._conversation_for(new=new, history=history)
-        opening = conversation.opening(question, settings.system)
-        request = _request(conversation.messages + opening, settings, model)
-        return replace(_sent(conversation, opening, items, request, endpoint, charged=charged), dry=True)
+        conversation = self._conversation_for(name, new=new, history=history)
+        parent = conversation.place(origin).parent
+        before = conversation.messages(parent)
+        opening = conversation.opening(question, settings.system, parent)
+        request = _request(before + opening, settings, model)
+        return replace(_sent(before, opening, items, request, endpoint, charged=charged), dry=True)
 
-    def room(self, settings: Settings, model: Model, *, new: bool = False, history: bool = True) -> int:
+    def room(
+        self,
+        settings: Settings,
+        model: Model,
+        *,
+        new: bool = False,
+        history: bool = True,
+        origin: Origin = NOWHERE,
+        name: str = "",
+    ) -> int:
         """How many tokens a question may have: the window less the conversation so far and a quarter for the reply."""
-        conversation = self._conversation_for(new=new, history=history)
-        said = models.estimate_messages((*conversation.messages, Message.of("system", settings.system)))[0]
+        conversation = self._conversation_for(name, new=new, history=history)
+        before = conversation.messages(conversation.place(origin).parent)
+        said = models.estimate_messages((*before, Message.of("system", settings.system)))[0]
         reply = min(settings.max_tokens or model.usual, model.window // 4)
         return max(0, model.window - said - reply)
 
-    def _conversation_for(self, *, new: bool, history: bool) -> Conversation:
-        return self.conversation if history and not new else Conversation()
+    def _conversation_for(self, name: str, *, new: bool, history: bool) -> Conversation:
+        if not history:
+            return Conversation()
+        if new:
+            return Conversation(name or self._fresh_name())
+        return self.conversations.get(name) or Conversation(name) if name else self.conversation
+
+    def switch(self, conversation: Conversation) -> None:
+        """Go on in this conversation."""
+        self.conversations[conversation.name] = conversation
+        self.conversation = conversation
+
+    def _fresh_name(self) -> str:
+        """Name a conversation that was begun with --new: what it leaves behind keeps its own name."""
+        if not self.conversation.tree:
+            return self.conversation.name
+        numbers = (f"main-{n}" for n in range(2, len(self.conversations) + 3))
+        return next(name for name in numbers if name not in self.conversations)
+
+    def _remark(self, conversation: Conversation, place: Place, origin: Origin, question: Message) -> str:
+        """Say what becomes of earlier turns where a cell runs again; once, where that cannot be known."""
+        if place.replaces:
+            later = len(conversation.after(place.replaces))
+            stale = (
+                f"; {later} later turn{' is' if later == 1 else 's are'} stale (%kimi history --all)" if later else ""
+            )
+            return f"This cell ran again: its reply takes the place of turn {place.replaces}{stale}."
+        asked_before = any(turn.question == question for turn in conversation.turns)
+        if origin.run and not origin.cell and asked_before and not self._told:
+            self._told = True
+            return "This front end does not name its cells: one that runs again asks anew, at the end."
+        return ""
 
     def _give_turn(self) -> None:
         self._owner = 0
         self._turn.release()
 
-    def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool) -> None:
+    def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool, aside: bool) -> None:
         try:
             if turn.messages and keep:
                 conversation.append(turn)
-                self.conversation = conversation
+                self.conversations[conversation.name] = conversation
+                if not aside:
+                    self.conversation = conversation
             self._count(turn.reply)
         finally:
             self._give_turn()
@@ -134,8 +189,8 @@ class Session:
             self.cost += reply.cost or 0.0
 
     def reset(self) -> None:
-        """Begin a new conversation; the usage stays."""
-        self.conversation = Conversation()
+        """Begin a new conversation; the usage stays, and so does the old one, under its name."""
+        self.switch(Conversation(self._fresh_name()))
 
 
 class Asking:
@@ -148,18 +203,20 @@ class Asking:
         self,
         session: Session,
         conversation: Conversation,
-        opening: tuple[Message, ...],
+        turn: Turn,
         request: Request,
         transport: Transport,
         settings: Settings,
         draft: Draft,
         *,
         keep: bool,
+        aside: bool,
     ) -> None:
         self._session = session
         self._keep = keep
+        self._aside = aside
         self._conversation = conversation
-        self._opening = opening
+        self._turn = turn
         self._lock = threading.Lock()
         self._closed = False
         self.request = request
@@ -217,8 +274,8 @@ class Asking:
                     self.draft.add(event)
             finally:
                 self.draft.stop()
-                turn = Turn(self._opening, self.reply)
-                self._session._ended(self._conversation, turn, keep=self._keep)  # noqa: SLF001  # see above
+                turn = replace(self._turn, reply=self.reply)
+                self._session._ended(self._conversation, turn, keep=self._keep, aside=self._aside)  # noqa: SLF001  # see above
 
 
 def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:
@@ -260,7 +317,7 @@ def _max_tokens(messages: tuple[Message, ...], wanted: int | None, model: Model)
 
 
 def _sent(
-    conversation: Conversation,
+    before: tuple[Message, ...],
     opening: tuple[Message, ...],
     items: tuple[Item, ...],
     request: Request,
@@ -272,7 +329,7 @@ def _sent(
     return Sent(
         question,
         items or (Item("question", "question", question.parts),),
-        conversation.messages,
+        before,
         opening[0].text if len(opening) > 1 else "",
         request.model,
         endpoint,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kimi_magic import kernel, models, settings
+from kimi_magic import history, kernel, models, settings
 from kimi_magic.command import Private, Show
 from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.messages import Usage
@@ -27,7 +27,14 @@ _LEDGER_COLUMNS = 8
 
 def show(what: Show) -> Report:
     """Answer a word that takes nothing."""
-    answers = {Show.STATUS: overview, Show.USAGE: usage, Show.RESET: reset, Show.CONFIG: config, Show.HELP: words}
+    answers = {
+        Show.STATUS: overview,
+        Show.USAGE: usage,
+        Show.RESET: reset,
+        Show.UNDO: history.undo,
+        Show.CONFIG: config,
+        Show.HELP: words,
+    }
     return answers[what]()
 
 
@@ -100,12 +107,12 @@ def usage() -> Report:
     session = kernel.current()
     rows = [
         (
-            str(number),
+            str(turn.number),
             _first_words(turn.question.text),
             *_counts(turn.reply.usage),
             "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
         )
-        for number, turn in enumerate(session.conversation.turns, 1)
+        for turn in session.conversation.turns
     ]
     used = session.usage
     cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
@@ -128,10 +135,10 @@ def _first_words(text: str) -> str:
 def sent(turn: int) -> Sent:
     """Give exactly what was sent for a turn of the conversation; 0 for the last question of this kernel."""
     session = kernel.current()
-    turns = session.conversation.turns
-    if turn > len(turns):
-        raise CommandError(f"The conversation has {len(turns)} turns, not {turn}.", hint="`%kimi usage` lists them.")
-    found = turns[turn - 1].reply.sent if turn else session.last_sent
+    turns = session.conversation.tree
+    if turn and turn not in turns:
+        raise CommandError(f"The conversation has no turn {turn}.", hint="`%kimi history --all` lists them.")
+    found = turns[turn].reply.sent if turn else session.last_sent
     if found is None:
         raise CommandError("Nothing was sent yet.", hint="--dry-run shows what a question would send.")
     return found

@@ -46,6 +46,7 @@ LAYERS = [
     "others",
     "render",
     "cell",
+    "history",
     "status",
     "completer",
     "cell_input",
