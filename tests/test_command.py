@@ -92,7 +92,7 @@ def test_options_may_stand_before_a_question_in_one_line() -> None:
 @pytest.mark.parametrize("word", options.WORDS)
 def test_every_word_is_understood_alone(word: str) -> None:
     if word in ("ask", "restore", "drop", "fork"):
-        with pytest.raises(CommandError, match="empty|needs the number|takes a name"):
+        with pytest.raises(CommandError, match=r"empty|needs the number|takes a name"):
             parse_line(word)
     else:
         assert parse_line(word) is not None
