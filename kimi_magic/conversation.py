@@ -81,6 +81,7 @@ class Conversation:
     tree: dict[int, Turn] = field(default_factory=dict)
     head: int = 0
     dropped: frozenset[int] = frozenset()
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -137,4 +138,4 @@ class Conversation:
 
     def forked(self, name: str) -> Conversation:
         """A conversation that goes on from here under another name."""
-        return replace(self, name=name, tree=dict(self.tree))
+        return replace(self, name=name, tree=dict(self.tree), id=uuid.uuid4().hex)

@@ -46,6 +46,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX egress_time ON egress (time)",
     ),
+    (
+        """CREATE TABLE conversation (
+            id TEXT PRIMARY KEY, name TEXT NOT NULL, affinity TEXT NOT NULL, notebook TEXT NOT NULL,
+            head INTEGER NOT NULL, dropped TEXT NOT NULL, used REAL NOT NULL
+        ) STRICT""",
+        "CREATE INDEX conversation_notebook ON conversation (notebook, used)",
+        """CREATE TABLE turn (
+            conversation TEXT NOT NULL, number INTEGER NOT NULL, data TEXT NOT NULL,
+            PRIMARY KEY (conversation, number)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE TABLE picture (digest TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT",
+    ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
 
@@ -148,6 +160,22 @@ class Store:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()
             self._connection = None
+
+    def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Read in one transaction."""
+        return self._do(work, "BEGIN")
+
+    def write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Write in one transaction: all of it is kept, or nothing."""
+        return self._do(work)
+
+    def overwrite_erased(self) -> None:
+        """See to it that nothing of what was deleted stays in the file."""
+        self._notice_fork()
+        with self._lock, _told(self):
+            connection = self._open()
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     # How
 

@@ -39,6 +39,7 @@ LAYERS = [
     "transport",
     # state
     "conversation",
+    "archive",
     "session",
     "local",
     "kernel",

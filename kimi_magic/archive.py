@@ -1,0 +1,223 @@
+"""Conversations on disk: values ↔ rows of the store, and ↔ files that people keep.
+
+A turn is written when it ends, the head of its conversation with it, in one transaction: what was finished outlives
+the kernel. Pictures are kept once, by their digest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from sqlite3 import Connection
+from typing import Any
+
+from kimi_magic.conversation import Conversation, Origin, Turn
+from kimi_magic.messages import Image, Message, Part, Text, Usage
+from kimi_magic.reply import Reply, Timing
+from kimi_magic.sent import Item, Sent
+from kimi_magic.store import Store
+
+__all__ = ["Archive", "Kept", "lines", "turn_from", "turn_to"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A conversation in the store: its `id`, name, notebook, when it was last used (seconds since 1970), its turns."""
+
+    id: str
+    name: str
+    notebook: str
+    used: float
+    turns: int
+
+
+_PLACES = "INSERT INTO conversation VALUES (:id, :name, :affinity, :notebook, :head, :dropped, :used) "
+_OR_MOVE = "ON CONFLICT (id) DO UPDATE SET name = :name, head = :head, dropped = :dropped, used = :used"
+_LIST = (
+    "SELECT id, name, notebook, used, (SELECT count(*) FROM turn WHERE conversation = id) "
+    "FROM conversation WHERE notebook = ? ORDER BY used DESC"
+)
+_WHERE_IT_STANDS = "SELECT name, affinity, head, dropped FROM conversation WHERE id = ?"
+_UNSEEN = "DELETE FROM picture WHERE NOT EXISTS (SELECT 1 FROM turn WHERE instr(data, picture.digest))"
+
+
+class Archive:
+    """The conversations of one notebook in the store. Raises StoreError where the store cannot be used."""
+
+    def __init__(self, store: Store, notebook: str) -> None:
+        self._store = store
+        self.notebook = notebook
+
+    def save(self, conversation: Conversation, turn: Turn | None = None) -> None:
+        """Keep where a conversation stands, and a turn that is new."""
+        row = {
+            "id": conversation.id,
+            "name": conversation.name,
+            "affinity": conversation.affinity,
+            "notebook": self.notebook,
+            "head": conversation.head,
+            "dropped": json.dumps(sorted(conversation.dropped)),
+            "used": time.time(),
+        }
+        pictures: dict[str, Image] = {}
+        turns = [
+            (conversation.id, one.number, _text(turn_to(one, pictures)))
+            for one in ([turn] if turn is not None else conversation.tree.values())
+        ]
+        shown = [(digest, picture.data) for digest, picture in pictures.items()]
+
+        def write(connection: Connection) -> None:
+            connection.execute(_PLACES + _OR_MOVE, row)
+            connection.executemany("INSERT OR REPLACE INTO turn VALUES (?, ?, ?)", turns)
+            connection.executemany("INSERT OR IGNORE INTO picture VALUES (?, ?)", shown)
+
+        self._store.write(write)
+
+    def kept(self) -> list[Kept]:
+        """List the conversations of this notebook, the last used first."""
+        rows = self._store.read(lambda connection: connection.execute(_LIST, (self.notebook,)).fetchall())
+        return [Kept(*row) for row in rows]
+
+    def load(self, id_: str) -> Conversation:
+        """Bring a conversation back as it was left."""
+
+        def read(connection: Connection) -> Conversation:
+            name, affinity, head, dropped = connection.execute(_WHERE_IT_STANDS, (id_,)).fetchone()
+            rows = connection.execute("SELECT data FROM turn WHERE conversation = ? ORDER BY number", (id_,))
+
+            def picture(digest: str) -> bytes:
+                found: bytes = connection.execute("SELECT data FROM picture WHERE digest = ?", (digest,)).fetchone()[0]
+                return found
+
+            turns = [turn_from(json.loads(data), picture) for (data,) in rows.fetchall()]
+            tree = {turn.number: turn for turn in turns}
+            return Conversation(name, affinity, tree, head, frozenset(json.loads(dropped)), id_)
+
+        return self._store.read(read)
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Erase conversations for good, and the pictures that no other shows."""
+
+        def write(connection: Connection) -> None:
+            connection.executemany("DELETE FROM turn WHERE conversation = ?", [(id_,) for id_ in ids])
+            connection.executemany("DELETE FROM conversation WHERE id = ?", [(id_,) for id_ in ids])
+            connection.execute(_UNSEEN)
+
+        self._store.write(write)
+        self._store.overwrite_erased()
+
+
+def _text(data: dict[str, Any]) -> str:
+    """Write JSON; half of a surrogate pair, as a cut emoji leaves it, cannot be written to a file."""
+    return json.dumps(data, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+def turn_to(turn: Turn, pictures: dict[str, Image]) -> dict[str, Any]:
+    """Give a turn as JSON; its pictures are added to `pictures`, by their digest."""
+    reply = turn.reply
+    known = {field.name: getattr(reply, field.name) for field in fields(reply) if field.name not in _NOT_PLAIN}
+    return {
+        "number": turn.number,
+        "parent": turn.parent,
+        "origin": asdict(turn.origin),
+        "opening": [_message_to(message, pictures) for message in turn.opening],
+        "reply": {
+            **known,
+            "usage": asdict(reply.usage),
+            "timing": asdict(reply.timing),
+            "sent": _sent_to(reply.sent, pictures) if reply.sent is not None else None,
+        },
+    }
+
+
+_NOT_PLAIN = {"usage", "timing", "sent"}
+
+
+def _message_to(message: Message, pictures: dict[str, Image]) -> dict[str, Any]:
+    return {"role": message.role, "parts": [_part_to(part, pictures) for part in message.parts]}
+
+
+def _part_to(part: Part, pictures: dict[str, Image]) -> Any:
+    if isinstance(part, Text):
+        return part.text
+    digest = hashlib.sha256(part.data).hexdigest()
+    pictures[digest] = part
+    return {"picture": digest, "type": part.media_type, "size": [part.width, part.height], "detail": part.detail}
+
+
+def _sent_to(sent: Sent, pictures: dict[str, Image]) -> dict[str, Any]:
+    """Everything but the messages: those of the question and before it are the turn's own, and its parents'."""
+    items = [
+        {field.name: getattr(item, field.name) for field in fields(item)}
+        | {"parts": [_part_to(part, pictures) for part in item.parts]}
+        for item in sent.items
+    ]
+    names = ("system", "model", "endpoint", "charged", "max_tokens")
+    return {"items": items, **{name: getattr(sent, name) for name in names}}
+
+
+def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
+    """Read a turn again; `picture` gives the bytes of one by its digest. The reply's `sent.before` stays empty."""
+    opening = tuple(_message_from(message, picture) for message in data["opening"])
+    reply = data["reply"]
+    sent = reply["sent"] and _sent_from(reply["sent"], opening[-1], picture)
+    plain = {name: value for name, value in reply.items() if name not in _NOT_PLAIN and name in _REPLY}
+    return Turn(
+        opening,
+        Reply(
+            **plain
+            | {
+                "usage": Usage(**reply["usage"]),
+                "timing": Timing(**reply["timing"]),
+                "sent": sent or None,
+                "badges": tuple(reply["badges"]),
+                "tool_calls": tuple(tuple(call) for call in reply["tool_calls"]),
+            }
+        ),
+        data["number"],
+        data["parent"],
+        Origin(**data["origin"]),
+    )
+
+
+_REPLY = {field.name for field in fields(Reply)}
+
+
+def _message_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Message:
+    return Message(data["role"], tuple(_part_from(part, picture) for part in data["parts"]))
+
+
+def _part_from(data: Any, picture: Callable[[str], bytes]) -> Part:
+    if isinstance(data, str):
+        return Text(data)
+    width, height = data["size"]
+    return Image(picture(data["picture"]), data["type"], width, height, data["detail"])
+
+
+def _sent_from(data: dict[str, Any], question: Message, picture: Callable[[str], bytes]) -> Sent:
+    items = tuple(_item_from(item, picture) for item in data["items"])
+    return Sent(question, items, **{name: value for name, value in data.items() if name != "items"})
+
+
+def _item_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Item:
+    parts = tuple(_part_from(part, picture) for part in data["parts"])
+    columns, withheld = tuple(data["columns"]), tuple(data["withheld"])
+    return Item(**data | {"parts": parts, "columns": columns, "withheld": withheld})
+
+
+def lines(conversation: Conversation) -> Iterator[str]:
+    """Give a conversation as JSON lines, pictures inside: what `%kimi import` reads again."""
+    yield _line({"kimi_magic": "conversation", "version": 1, "name": conversation.name, "head": conversation.head})
+    for turn in conversation.tree.values():
+        pictures: dict[str, Image] = {}
+        data = turn_to(turn, pictures)
+        encoded = {digest: base64.b64encode(image.data).decode() for digest, image in pictures.items()}
+        yield _line(data | ({"pictures": encoded} if encoded else {}))
+
+
+def _line(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, sort_keys=True) + "\n"
