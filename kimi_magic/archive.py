@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from sqlite3 import Connection
 from typing import Any
 
-from kimi_magic.conversation import Conversation, Origin, Turn
+from kimi_magic.conversation import Conversation, Origin, Turn, fresh_id
 from kimi_magic.messages import Image, Message, Part, Text, Usage
 from kimi_magic.reply import Reply, Timing
 from kimi_magic.sent import Item, Sent
@@ -41,6 +41,7 @@ _LIST = (
     "SELECT id, name, notebook, used, (SELECT count(*) FROM turn WHERE conversation = id) "
     "FROM conversation WHERE notebook = ? ORDER BY used DESC"
 )
+_ONE_TURN = "SELECT 1 FROM turn WHERE conversation = ? AND number = ?"
 _WHERE_IT_STANDS = "SELECT name, affinity, head, dropped FROM conversation WHERE id = ?"
 _UNSEEN = "DELETE FROM picture WHERE NOT EXISTS (SELECT 1 FROM turn WHERE instr(data, picture.digest))"
 
@@ -53,7 +54,13 @@ class Archive:
         self.notebook = notebook
 
     def save(self, conversation: Conversation, turn: Turn | None = None) -> None:
-        """Keep where a conversation stands, and a turn that is new."""
+        """Keep where a conversation stands, and a turn that is new.
+
+        Where another kernel has gone on with the same conversation, this one is kept under an id of its own.
+        """
+        if turn is not None and self._taken(conversation.id, turn.number):
+            conversation.id = fresh_id()
+            turn = None
         row = {
             "id": conversation.id,
             "name": conversation.name,
@@ -76,6 +83,10 @@ class Archive:
             connection.executemany("INSERT OR IGNORE INTO picture VALUES (?, ?)", shown)
 
         self._store.write(write)
+
+    def _taken(self, id_: str, number: int) -> bool:
+        found = self._store.read(lambda connection: connection.execute(_ONE_TURN, (id_, number)).fetchone())
+        return found is not None
 
     def kept(self) -> list[Kept]:
         """List the conversations of this notebook, the last used first."""

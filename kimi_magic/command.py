@@ -21,8 +21,11 @@ __all__ = [
     "Command",
     "Context",
     "Drop",
+    "Export",
+    "Forget",
     "Fork",
     "History",
+    "Import",
     "Ledger",
     "Private",
     "Restore",
@@ -121,6 +124,27 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Write the conversation to this file."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """Read a conversation from this file."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Erase the conversation in use, or all of this notebook."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Private:
     """Make columns of a table private, or release names; without either, list what is private."""
 
@@ -157,11 +181,12 @@ class Show(enum.Enum):
     USAGE = "usage"
     RESET = "reset"
     UNDO = "undo"
+    RESUME = "resume"
     CONFIG = "config"
     HELP = "help"
 
 
-Turns = History | Restore | Drop | Fork | Switch
+Turns = History | Restore | Drop | Fork | Switch | Export | Import | Forget
 Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Turns | Show
 
 
@@ -253,6 +278,19 @@ def _turn(text: str, word: str) -> int:
     return int(text)
 
 
+def _path(text: str, word: str) -> str:
+    words = _split(text)
+    if len(words) != 1:
+        raise CommandError(f"`%kimi {word}` needs one file.", hint=f'%kimi {word} notes.jsonl, or "my notes.jsonl"')
+    return words[0]
+
+
+def _line_forget(rest: str) -> Forget:
+    if rest not in ("", "--all"):
+        raise CommandError(f"`%kimi forget` takes --all or nothing, not {rest!r}.", hint="--all: all of this notebook")
+    return Forget(everything=rest == "--all")
+
+
 def _line_history(rest: str) -> History:
     if rest not in ("", "--all"):
         raise CommandError(f"`%kimi history` takes --all or nothing, not {rest!r}.", hint="--all: of every branch")
@@ -292,6 +330,9 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "drop": lambda rest: Drop(_turn(rest, "drop")),
     "fork": lambda rest: Fork(_conversation_name(rest, "%kimi fork")),
     "switch": lambda rest: Switch(_conversation_name(rest, "%kimi switch") if rest else ""),
+    "export": lambda rest: Export(_path(rest, "export")),
+    "import": lambda rest: Import(_path(rest, "import")),
+    "forget": _line_forget,
     "private": _line_private,
     "egress": _line_egress,
     "use": _line_use,

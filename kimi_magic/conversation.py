@@ -15,7 +15,7 @@ from typing import Literal
 from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
 
-__all__ = ["NOWHERE", "Conversation", "Origin", "Place", "Turn"]
+__all__ = ["NOWHERE", "Conversation", "Origin", "Place", "Turn", "fresh_id"]
 
 State = Literal["", "dropped", "replaced", "stale"]
 
@@ -69,6 +69,11 @@ class Place:
     replaces: int = 0
 
 
+def fresh_id() -> str:
+    """Make the id under which a conversation is kept."""
+    return uuid.uuid4().hex
+
+
 @dataclass(slots=True)
 class Conversation:
     """A tree of turns; `head` is the last one of the path in use, 0 before the first.
@@ -81,7 +86,7 @@ class Conversation:
     tree: dict[int, Turn] = field(default_factory=dict)
     head: int = 0
     dropped: frozenset[int] = frozenset()
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=fresh_id)
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -138,4 +143,4 @@ class Conversation:
 
     def forked(self, name: str) -> Conversation:
         """A conversation that goes on from here under another name."""
-        return replace(self, name=name, tree=dict(self.tree), id=uuid.uuid4().hex)
+        return replace(self, name=name, tree=dict(self.tree), id=fresh_id())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 from kimi_magic import kernel, models
-from kimi_magic.command import Drop, Fork, History, Restore, Switch, Turns
+from kimi_magic.command import Drop, Export, Forget, Fork, History, Import, Restore, Switch, Turns
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Usage
 from kimi_magic.report import Report
 
-__all__ = ["answer", "drop", "fork", "history", "restore", "switch", "undo"]
+__all__ = ["answer", "drop", "export", "forget", "fork", "history", "import_", "restore", "resume", "switch", "undo"]
 
 _WORDS = 48
 
@@ -29,6 +30,12 @@ def answer(asked: Turns) -> Report:
             return fork(asked)
         case Switch():
             return switch(asked)
+        case Export():
+            return export(asked)
+        case Import():
+            return import_(asked)
+        case Forget():
+            return forget(asked)
 
 
 def history(asked: History) -> Report:
@@ -72,6 +79,7 @@ def undo() -> Report:
         raise CommandError("There is nothing to undo in this conversation.", hint="`%kimi history` shows it.")
     undone = conversation.tree[conversation.head]
     conversation.head = undone.parent
+    kernel.current().save(conversation)
     note = f"%kimi restore {undone.number} brings it back. Nothing is billed again for it."
     return Report(f"Turn {undone.number} is taken back: “{_first_words(undone.question.text)}”", (), note=note)
 
@@ -83,6 +91,7 @@ def restore(asked: Restore) -> Report:
     before = conversation.messages()
     conversation.dropped -= {turn.number}
     conversation.head = turn.number
+    kernel.current().save(conversation)
     title = f"The conversation goes on from turn {turn.number}: “{_first_words(turn.question.text)}”"
     return Report(title, (), note=_billed_again(before, conversation))
 
@@ -95,6 +104,7 @@ def drop(asked: Drop) -> Report:
         raise CommandError(f"Turn {turn.number} is not in use: the model does not see it anyway.")
     before = conversation.messages()
     conversation.dropped |= {turn.number}
+    kernel.current().save(conversation)
     title = f"The model sees turn {turn.number} no longer: “{_first_words(turn.question.text)}”"
     back = f" %kimi restore {turn.number} shows it again, and goes on from it."
     return Report(title, (), note=_billed_again(before, conversation) + back)
@@ -130,6 +140,7 @@ def fork(asked: Fork) -> Report:
         )
     old = session.conversation.name
     session.switch(session.conversation.forked(asked.name))
+    session.save(session.conversation)
     note = f"%kimi switch {old} goes back. Both share what was said so far, and what the service has cached of it."
     return Report(f"Conversation {asked.name} goes on from here", (), note=note)
 
@@ -151,3 +162,65 @@ def switch(asked: Switch) -> Report:
         )
     session.switch(session.conversations[asked.name])
     return history(History())
+
+
+def resume() -> Report:
+    """Go on with the conversation that this notebook used last."""
+    conversation = kernel.resume()
+    if conversation is None:
+        return Report("Nothing to resume", (), note="No other conversation of this notebook is kept.")
+    return history(History())
+
+
+def export(asked: Export) -> Report:
+    """Write the conversation to a file that does not exist yet."""
+    from kimi_magic import exports
+
+    conversation = kernel.current().conversation
+    path = Path(asked.path).expanduser()
+    form = path.suffix.lstrip(".")
+    if form not in exports.FORMS:
+        raise CommandError(
+            f"A conversation cannot be written as {path.suffix or path.name!r}.",
+            hint=f"The file's name ends in .{', .'.join(exports.FORMS)}.",
+        )
+    if not conversation.turns:
+        raise CommandError("There is nothing to export: nothing was said yet.")
+    text = exports.written(conversation, form)
+    try:
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except FileExistsError:
+        raise CommandError(f"{path} is there already.", hint="Choose another name, or delete it first.") from None
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from None
+    return Report(f"Written to {path}", (), note=f"{len(conversation.turns)} turns, {len(text.encode()):,} bytes.")
+
+
+def import_(asked: Import) -> Report:
+    """Read a conversation from a file, and go on in it."""
+    from kimi_magic import exports
+
+    path = Path(asked.path).expanduser()
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise CommandError(f"{path} cannot be read: {why}.", hint="%kimi export FILE.jsonl writes one.") from None
+    session = kernel.current()
+    session.add(exports.read(text, str(path)))
+    session.save(session.conversation)
+    return history(History())
+
+
+def forget(asked: Forget) -> Report:
+    """Erase the conversation in use for good, or all of this notebook."""
+    session = kernel.current()
+    gone = [session.conversation] if not asked.everything else list(session.conversations.values())
+    ids = {conversation.id for conversation in gone}
+    if session.archive is not None:
+        ids |= {one.id for one in session.archive.kept()} if asked.everything else set()
+        session.archive.forget(sorted(ids))
+    session.leave(gone)
+    note = "What the service keeps, and what was exported, is not reached by this."
+    return Report(f"{len(ids)} conversation{'' if len(ids) == 1 else 's'} erased", (), note=note)

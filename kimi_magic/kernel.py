@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,9 +24,10 @@ from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
     from kimi_magic import models
+    from kimi_magic.archive import Archive
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
-    from kimi_magic.conversation import Origin
+    from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.local.launch import Local
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
@@ -58,6 +62,7 @@ class _State:
         self.session: Session | None = None
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
         self.store: Store | None = None
+        self.resumed = False
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -104,6 +109,7 @@ def current() -> Session:
 
             _state.io = IOThread()
             _state.session = Session(_state.io)
+            _state.session.archive = archive()
             atexit.register(close)
         return _state.session
 
@@ -268,6 +274,35 @@ def ledger() -> Store:
         return _state.store
 
 
+def archive() -> Archive:
+    """Give what is kept of this notebook's conversations; where its path is not known, of this folder's."""
+    from kimi_magic.archive import Archive
+
+    return Archive(ledger(), notebook())
+
+
+def notebook() -> str:
+    """Give the notebook's path, as far as Jupyter's server or VS Code tells the kernel; else the working folder."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    told = os.environ.get("JPY_SESSION_NAME") or getattr(shell, "user_ns", {}).get("__vsc_ipynb_file__", "")
+    return str(told or Path.cwd())
+
+
+def resume() -> Conversation | None:
+    """Take up the conversation that was used last in this notebook, and is not here already; None for none."""
+    session = current()
+    if session.archive is None:
+        return None
+    here = {conversation.id for conversation in session.conversations.values()}
+    kept = next((kept for kept in session.archive.kept() if kept.id not in here and kept.turns), None)
+    if kept is None:
+        return None
+    conversation = session.archive.load(kept.id)
+    session.add(conversation)
+    return conversation
+
+
 def gather(
     question: str | Sequence[str | Source],
     beside: Sequence[Source],
@@ -291,6 +326,10 @@ def gather(
     keeper = guard()
     for credential in ("api_token", "api_key", "local_token"):
         keeper.know(getattr(values, credential).reveal(), credential)
+    if values.resume == "auto" and not _state.resumed:
+        _state.resumed = True
+        if not any(conversation.tree for conversation in current().conversations.values()):
+            resume()
     chosen = model(values, place(values), dry=dry)
     room = current().room(values, chosen, new=new, history=history, origin=_somewhere(origin), name=name)
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, looking=looking)
@@ -412,6 +451,7 @@ def close() -> None:
         if _state.store is not None:
             _state.store.close()
         _state.store = None
+        _state.resumed = False
         _state.session = _state.io = _state.local = None
         _state.transports.clear()
         _state.configured.clear()

@@ -93,7 +93,8 @@ class KimiMagics(Magics):
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        fix, sent, history, undo, restore, drop, fork, switch, private, egress, use, model, usage, reset, config, help.
+        fix, sent, history, undo, restore, drop, fork, switch, resume, export, import, forget, private, egress, use,
+        model, usage, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -113,19 +114,7 @@ class KimiMagics(Magics):
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import history, status
-        from kimi_magic.command import (
-            Ask,
-            Drop,
-            Fork,
-            History,
-            Ledger,
-            Private,
-            Restore,
-            SetModel,
-            ShowSent,
-            Switch,
-            Use,
-        )
+        from kimi_magic.command import Ask, Ledger, Private, SetModel, Show, ShowSent, Use
 
         match parsed:
             case Ask():
@@ -136,13 +125,13 @@ class KimiMagics(Magics):
                 return status.private(parsed, self.shell.user_ns)
             case Ledger(everything):
                 return status.egress(everything=everything)
-            case History() | Restore() | Drop() | Fork() | Switch():
-                return history.answer(parsed)
             case Use(endpoint):
                 return status.use(endpoint)
             case SetModel(name):
                 return status.model(name)
-        return status.show(parsed)
+            case Show():
+                return status.show(parsed)
+        return history.answer(parsed)
 
     def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent:
         from kimi_magic import cell as cells

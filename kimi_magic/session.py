@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from kimi_magic import models
+from kimi_magic.archive import Archive
 from kimi_magic.conversation import NOWHERE, Conversation, Origin, Place, Turn
 from kimi_magic.errors import CommandError, KimiError, TooLarge
 from kimi_magic.events import Event, Idle
@@ -45,6 +47,7 @@ class Session:
         self.unpriced = 0
         self.last_sent: Sent | None = None
         self._told = False
+        self.archive: Archive | None = None
 
     def ask(
         self,
@@ -145,6 +148,30 @@ class Session:
         self.conversations[conversation.name] = conversation
         self.conversation = conversation
 
+    def save(self, conversation: Conversation, turn: Turn | None = None) -> None:
+        """Keep where a conversation stands, and a new turn; what cannot be kept is told and goes on in memory."""
+        if self.archive is None:
+            return
+        try:
+            self.archive.save(conversation, turn)
+        except KimiError as error:
+            warnings.warn(f"This conversation is not kept on disk. {error.message} {error.hint}", stacklevel=2)
+
+    def add(self, conversation: Conversation) -> None:
+        """Take up a conversation from elsewhere, and go on in it; a name that is in use gets a number."""
+        names = (conversation.name, *(f"{conversation.name}-{n}" for n in range(2, len(self.conversations) + 3)))
+        empty = {name for name, one in self.conversations.items() if not one.tree}
+        conversation.name = next(name for name in names if name not in self.conversations or name in empty)
+        self.switch(conversation)
+
+    def leave(self, conversations: Iterable[Conversation]) -> None:
+        """Let go of conversations; where the one in use is among them, another one goes on, or a new one."""
+        gone = {conversation.id for conversation in conversations}
+        self.conversations = {name: one for name, one in self.conversations.items() if one.id not in gone}
+        if self.conversation.id in gone:
+            self.last_sent = None
+            self.switch(next(reversed(self.conversations.values()), Conversation()))
+
     def _fresh_name(self) -> str:
         """Name a conversation that was begun with --new: what it leaves behind keeps its own name."""
         if not self.conversation.tree:
@@ -173,8 +200,9 @@ class Session:
     def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool, aside: bool) -> None:
         try:
             if turn.messages and keep:
-                conversation.append(turn)
+                placed = conversation.append(turn)
                 self.conversations[conversation.name] = conversation
+                self.save(conversation, placed)
                 if not aside:
                     self.conversation = conversation
             self._count(turn.reply)

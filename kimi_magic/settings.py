@@ -195,6 +195,7 @@ class Settings:
     top_p: float | None = _setting(None, _number(0, 1), "0 to 1")
     effort: str | None = _setting(None, _one_of(*EFFORTS), "thinking: off, low, medium, high")
     format: str = _setting("markdown", _one_of(*FORMATS), "how a reply is shown: markdown, text, code, json, html")
+    resume: str = _setting("off", _one_of("off", "auto"), "auto: the notebook's last conversation goes on by itself")
     stream: bool = _setting(True, _yes_no, "paint while the reply arrives; off: one display at the end")  # noqa: FBT003
     thinking: bool = _setting(True, _yes_no, "show the thinking, folded")  # noqa: FBT003
     timeout: float | None = _setting(None, _seconds, "longest time for one reply, in seconds")

@@ -32,6 +32,7 @@ def show(what: Show) -> Report:
         Show.USAGE: usage,
         Show.RESET: reset,
         Show.UNDO: history.undo,
+        Show.RESUME: history.resume,
         Show.CONFIG: config,
         Show.HELP: words,
     }

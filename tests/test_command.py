@@ -91,8 +91,8 @@ def test_options_may_stand_before_a_question_in_one_line() -> None:
 
 @pytest.mark.parametrize("word", options.WORDS)
 def test_every_word_is_understood_alone(word: str) -> None:
-    if word in ("ask", "restore", "drop", "fork"):
-        with pytest.raises(CommandError, match=r"empty|needs the number|takes a name"):
+    if word in ("ask", "restore", "drop", "fork", "export", "import"):
+        with pytest.raises(CommandError, match=r"empty|needs the number|takes a name|needs one file"):
             parse_line(word)
     else:
         assert parse_line(word) is not None

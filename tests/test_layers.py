@@ -40,6 +40,7 @@ LAYERS = [
     # state
     "conversation",
     "archive",
+    "exports",
     "session",
     "local",
     "kernel",

@@ -1,0 +1,179 @@
+"""Conversations that outlive their kernel: resumed, exported, imported, forgotten; with real kernels and one real store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+
+from kimi_magic.store import FILE
+from tests.harness.kernel import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tests.conftest import Seen
+
+
+@pytest.fixture
+def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
+    """Start kernels of one notebook, with a store of their own."""
+    running: list[Kernel] = []
+
+    def start(notebook: str = "a.ipynb", **settings: str) -> Kernel:
+        home = {"KIMI_HOME": str(tmp_path / "home"), "JPY_SESSION_NAME": str(tmp_path / notebook)}
+        kernel = Kernel({**environment, **home, **settings}, tmp_path).__enter__()
+        running.append(kernel)
+        assert kernel.run("%load_ext kimi_magic").ok
+        return kernel
+
+    yield start
+    for kernel in running:
+        kernel.__exit__()
+
+
+def users(seen: Seen) -> list[str]:
+    body: dict[str, Any] = json.loads(str(seen.last()["body"]))
+    return [message["content"] for message in body["messages"] if message["role"] == "user"]
+
+
+def affinity(seen: Seen) -> str:
+    headers: dict[str, str] = seen.last()["headers"]  # type: ignore[assignment]
+    return headers["x-session-affinity"]
+
+
+def test_a_conversation_goes_on_after_a_restart(started: Callable[..., Kernel], seen: Seen) -> None:
+    first = started()
+    first.run("frame = {'a': 1}")
+    first.run("%%kimi -q -s 'Be brief.' -c frame\none <<say 1>>")
+    first.run("%%kimi -q\ntwo <<say 2>>")
+    before = affinity(seen)
+    first.manager.shutdown_kernel(now=True)
+    second = started()
+    assert "Nothing was said" in second.run("%kimi history").text
+    shown = second.run("%kimi resume").text
+    assert "two" in shown
+    assert second.run("%%kimi -q -s 'Be brief.'\nthree").ok
+    assert len(users(seen)) == 3
+    assert affinity(seen) == before
+    assert "frame" in second.run("%kimi sent 1").text
+    assert "Nothing to resume" in second.run("%kimi resume").text
+
+
+def test_it_resumes_by_itself_where_that_is_set(started: Callable[..., Kernel], seen: Seen) -> None:
+    started().run("%%kimi -q\none <<say 1>>")
+    kernel = started(KIMI_RESUME="auto")
+    kernel.run("%%kimi -q\ntwo <<say 2>>")
+    assert users(seen) == ["one <<say 1>>", "two <<say 2>>"]
+    kernel.run("%%kimi -q --new\nafresh")
+    assert users(seen) == ["afresh"]
+
+
+def test_another_notebook_has_conversations_of_its_own(started: Callable[..., Kernel]) -> None:
+    started("a.ipynb").run("%%kimi -q\none <<say 1>>")
+    assert "Nothing to resume" in started("b.ipynb").run("%kimi resume").text
+
+
+def test_two_kernels_that_go_on_from_the_same_turn_lose_none(started: Callable[..., Kernel], seen: Seen) -> None:
+    one = started()
+    one.run("%%kimi -q\nstart <<say 1>>")
+    two = started()
+    two.run("%kimi resume")
+    one.run("%%kimi -q\nleft <<say l>>")
+    two.run("%%kimi -q\nright <<say r>>")
+    two.run("%%kimi -q\nmore <<say m>>")
+    three = started()
+    assert three.run("%kimi resume").text.count("<<say") == 3
+    three.run("%kimi resume")
+    three.run("%%kimi -q\nend")
+    assert users(seen) == ["start <<say 1>>", "left <<say l>>", "end"]
+
+
+def test_a_dropped_turn_and_a_branch_come_back_as_they_were(started: Callable[..., Kernel]) -> None:
+    first = started()
+    for text in "abc":
+        first.run(f"%%kimi -q\n{text} <<say ok>>")
+    first.run("%kimi drop 1")
+    first.run("%kimi undo")
+    second = started()
+    second.run("%kimi resume")
+    shown = second.run("%kimi history --all").text
+    assert "dropped" in shown
+    assert "stale" in shown
+
+
+def test_what_was_exported_can_be_read_and_imported(started: Callable[..., Kernel], seen: Seen, tmp_path: Path) -> None:
+    kernel = started()
+    kernel.run("name = 'Ada'\nfrom PIL import Image\npicture = Image.new('RGB', (40, 30), 'teal')")
+    kernel.run('%%kimi -q -m k2.6 -c picture\nIs {{ name }} there? <<say-json "Yes.\\n```python\\nx = 1\\n```\\n">>')
+    for form in ("md", "py", "ipynb", "jsonl"):
+        assert "Written to" in kernel.run(f"%kimi export kept.{form}").text
+    assert "> <context" in (tmp_path / "kept.md").read_text("utf-8")
+    code = (tmp_path / "kept.py").read_text("utf-8")
+    compile(code, "kept.py", "exec")
+    assert "\nx = 1\n" in code
+    notebook = nbformat.read(tmp_path / "kept.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert "Is Ada there?" in notebook.cells[1].source
+    other = started("other.ipynb")
+    assert (
+        "Is Ada there?" in other.run("%kimi import kept.jsonl").text.replace("\n", " ")
+        or "<context" in other.run("%kimi history").text
+    )
+    other.run("%%kimi -q -m k2.6\nand now?")
+    sent = json.loads(str(seen.last()["body"]))["messages"]
+    assert [part["type"] for part in sent[0]["content"]] == ["text", "image_url", "text"]
+
+
+ERRORS = {
+    "%kimi export kept.txt": "cannot be written as '.txt'",
+    "%kimi export": "needs one file",
+    "%kimi export a.md": "nothing was said",
+    "%kimi import nowhere.jsonl": "cannot be read",
+    "%kimi import broken.jsonl": "broken.jsonl, line 3",
+    "%kimi import other.jsonl": "no conversation",
+    "%kimi forget x": "--all or nothing",
+}
+
+
+def test_wrong_files_are_named(started: Callable[..., Kernel], tmp_path: Path) -> None:
+    kernel = started()
+    (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
+    for code, words in ERRORS.items():
+        if "broken" in code:
+            kernel.run("%%kimi -q\nhi <<say ok>>")
+            kernel.run("%kimi export whole.jsonl")
+            whole = (tmp_path / "whole.jsonl").read_text()
+            (tmp_path / "broken.jsonl").write_text(whole + '{"number": 2}\n')
+        cell = kernel.run(code)
+        assert cell.reply["ename"] == "CommandError"
+        assert words in cell.text
+    assert "is there already" in kernel.run("%kimi export whole.jsonl").text
+
+
+def test_what_is_forgotten_is_gone_from_the_disk(started: Callable[..., Kernel], tmp_path: Path) -> None:
+    kernel = started()
+    kernel.run("%%kimi -q\nKEPT-WORDS <<say ok>>")
+    kernel.run("%kimi fork other")
+    kernel.run("%%kimi -q\nLOST-WORDS <<say ok>>")
+    assert "1 conversation erased" in kernel.run("%kimi forget").text
+
+    def on_disk() -> bytes:
+        return b"".join(path.read_bytes() for path in (tmp_path / "home").glob(f"{FILE}*"))
+
+    assert b"LOST-WORDS" not in on_disk()
+    assert b"KEPT-WORDS" in on_disk()
+    assert "KEPT-WORDS" in kernel.run("%kimi history").text
+    assert kernel.run("%kimi forget --all").ok
+    assert b"KEPT-WORDS" not in on_disk()
+    assert "Nothing was said" in kernel.run("%kimi history").text
+
+
+def test_a_store_that_cannot_be_used_keeps_nobody_from_asking(started: Callable[..., Kernel], tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where a folder should be")
+    cell = started().run("%%kimi\n<<say still here>>")
+    assert "still here" in cell.text
+    assert "in memory" in cell.text
