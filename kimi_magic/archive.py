@@ -10,8 +10,8 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, fields
 from sqlite3 import Connection
 from typing import Any
 
@@ -128,24 +128,28 @@ def _text(data: dict[str, Any]) -> str:
 
 
 def turn_to(turn: Turn, pictures: dict[str, Image]) -> dict[str, Any]:
-    """Give a turn as JSON; its pictures are added to `pictures`, by their digest."""
+    """Give a turn as JSON, without what is as it always is; its pictures are added to `pictures`, by their digest."""
     reply = turn.reply
-    known = {field.name: getattr(reply, field.name) for field in fields(reply) if field.name not in _NOT_PLAIN}
-    return {
-        "number": turn.number,
-        "parent": turn.parent,
-        "origin": asdict(turn.origin),
-        "opening": [_message_to(message, pictures) for message in turn.opening],
-        "reply": {
-            **known,
-            "usage": asdict(reply.usage),
-            "timing": asdict(reply.timing),
-            "sent": _sent_to(reply.sent, pictures) if reply.sent is not None else None,
-        },
-    }
+    data = _told(turn, {"opening", "reply", "origin"}) | {"number": turn.number}
+    data["opening"] = [_message_to(message, pictures) for message in turn.opening]
+    data["origin"] = _told(turn.origin)
+    data["reply"] = _told(reply, _NOT_PLAIN)
+    data["reply"] |= {"usage": _told(reply.usage), "timing": _told(reply.timing)}
+    if reply.sent is not None:
+        data["reply"]["sent"] = _sent_to(reply.sent, pictures)
+    return {name: value for name, value in data.items() if value != {}}
 
 
 _NOT_PLAIN = {"usage", "timing", "sent"}
+
+
+def _told(value: Any, left_out: Collection[str] = ()) -> dict[str, Any]:
+    """Give the fields of a value that differ from their defaults."""
+    return {
+        field.name: getattr(value, field.name)
+        for field in fields(value)
+        if field.name not in left_out and getattr(value, field.name) != field.default
+    }
 
 
 def _message_to(message: Message, pictures: dict[str, Image]) -> dict[str, Any]:
@@ -163,36 +167,23 @@ def _part_to(part: Part, pictures: dict[str, Image]) -> Any:
 def _sent_to(sent: Sent, pictures: dict[str, Image]) -> dict[str, Any]:
     """Everything but the messages: those of the question and before it are the turn's own, and its parents'."""
     items = [
-        {field.name: getattr(item, field.name) for field in fields(item)}
-        | {"parts": [_part_to(part, pictures) for part in item.parts]}
-        for item in sent.items
+        _told(item, {"parts"}) | {"parts": [_part_to(part, pictures) for part in item.parts]} for item in sent.items
     ]
-    names = ("system", "model", "endpoint", "charged", "max_tokens")
-    return {"items": items, **{name: getattr(sent, name) for name in names}}
+    return _told(sent, {"question", "items", "before"}) | {"items": items}
 
 
 def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
     """Read a turn again; `picture` gives the bytes of one by its digest. The reply's `sent.before` stays empty."""
     opening = tuple(_message_from(message, picture) for message in data["opening"])
-    reply = data["reply"]
-    sent = reply["sent"] and _sent_from(reply["sent"], opening[-1], picture)
-    plain = {name: value for name, value in reply.items() if name not in _NOT_PLAIN and name in _REPLY}
-    return Turn(
-        opening,
-        Reply(
-            **plain
-            | {
-                "usage": Usage(**reply["usage"]),
-                "timing": Timing(**reply["timing"]),
-                "sent": sent or None,
-                "badges": tuple(reply["badges"]),
-                "tool_calls": tuple(tuple(call) for call in reply["tool_calls"]),
-            }
-        ),
-        data["number"],
-        data["parent"],
-        Origin(**data["origin"]),
-    )
+    reply = {name: value for name, value in data["reply"].items() if name in _REPLY}
+    reply |= {"usage": Usage(**reply.get("usage", {})), "timing": Timing(**reply.get("timing", {}))}
+    reply |= {name: tuple(reply[name]) for name in ("badges",) if name in reply}
+    if "tool_calls" in reply:
+        reply["tool_calls"] = tuple(tuple(call) for call in reply["tool_calls"])
+    if "sent" in reply:
+        reply["sent"] = _sent_from(reply["sent"], opening[-1], picture)
+    origin = Origin(**data.get("origin", {}))
+    return Turn(opening, Reply(**reply), data["number"], data.get("parent", 0), origin)
 
 
 _REPLY = {field.name for field in fields(Reply)}
@@ -216,7 +207,7 @@ def _sent_from(data: dict[str, Any], question: Message, picture: Callable[[str],
 
 def _item_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Item:
     parts = tuple(_part_from(part, picture) for part in data["parts"])
-    columns, withheld = tuple(data["columns"]), tuple(data["withheld"])
+    columns, withheld = tuple(data.get("columns", ())), tuple(data.get("withheld", ()))
     return Item(**data | {"parts": parts, "columns": columns, "withheld": withheld})
 
 

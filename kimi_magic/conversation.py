@@ -133,13 +133,18 @@ class Conversation:
         turns = self.turns
         return turns[[turn.number for turn in turns].index(number) + 1 :]
 
-    def state(self, turn: Turn) -> State:
-        """Say how a turn stands: in use, dropped, replaced by another run of its cell, or stale."""
-        if turn in self.turns:
-            return "dropped" if turn.number in self.dropped else ""
-        siblings = [other for other in self.turns if other.parent == turn.parent]
-        same_cell = turn.origin.cell and any(other.origin.cell == turn.origin.cell for other in siblings)
-        return "replaced" if same_cell else "stale"
+    def states(self) -> dict[int, State]:
+        """Say of every turn how it stands: in use (empty), dropped, replaced by another run of its cell, or stale."""
+        path = self.turns
+        used = {turn.number for turn in path}
+        places = {(turn.parent, turn.origin.cell) for turn in path if turn.origin.cell}
+
+        def state(turn: Turn) -> State:
+            if turn.number in used:
+                return "dropped" if turn.number in self.dropped else ""
+            return "replaced" if (turn.parent, turn.origin.cell) in places else "stale"
+
+        return {number: state(turn) for number, turn in self.tree.items()}
 
     def forked(self, name: str) -> Conversation:
         """A conversation that goes on from here under another name."""

@@ -15,6 +15,7 @@ from kimi_magic.report import Report
 __all__ = ["answer", "drop", "export", "forget", "fork", "history", "import_", "restore", "resume", "switch", "undo"]
 
 _WORDS = 48
+_MOST_ROWS = 200
 
 
 def answer(asked: Turns) -> Report:
@@ -42,10 +43,12 @@ def history(asked: History) -> Report:
     """List the turns of the path in use, or of the whole tree."""
     conversation = kernel.current().conversation
     turns = sorted(conversation.tree.values(), key=lambda turn: turn.number) if asked.everything else conversation.turns
-    rows = tuple(_row(conversation, turn) for turn in turns)
+    states = conversation.states()
+    rows = tuple(_row(turn, states[turn.number]) for turn in turns[-_MOST_ROWS:])
     columns = ("turn", "after", "cell", "question", "tokens", "cost", "state")
     others = len(conversation.tree) - len(conversation.turns)
     hidden = f"{others} more on other branches: %kimi history --all. " if others and not asked.everything else ""
+    hidden = f"{len(turns) - _MOST_ROWS:,} earlier turns are not shown. {hidden}" if len(turns) > _MOST_ROWS else hidden
     names = [name for name in kernel.current().conversations if name != conversation.name]
     known = f"Other conversations: {', '.join(names)}." if names else ""
     if not rows:
@@ -53,7 +56,7 @@ def history(asked: History) -> Report:
     return Report(f"Conversation {conversation.name}", rows, columns, note=(hidden + known).strip())
 
 
-def _row(conversation: Conversation, turn: Turn) -> tuple[str, ...]:
+def _row(turn: Turn, state: str) -> tuple[str, ...]:
     reply = turn.reply
     tokens = "–" if reply.usage == Usage() else f"{reply.usage.input:,} + {reply.usage.output:,}"
     return (
@@ -63,7 +66,7 @@ def _row(conversation: Conversation, turn: Turn) -> tuple[str, ...]:
         _first_words(turn.question.text),
         tokens,
         "–" if reply.cost is None else f"${reply.cost:.4f}",
-        " · ".join(filter(None, (conversation.state(turn), "cut" if reply.cut else ""))),
+        " · ".join(filter(None, (state, "cut" if reply.cut else ""))),
     )
 
 

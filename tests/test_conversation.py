@@ -31,7 +31,7 @@ def test_a_cell_that_runs_again_asks_where_its_turn_stood() -> None:
         ask(conversation, name, cell(name, "1"))
     ask(conversation, "b again", cell("b", "2"))
     assert said(conversation) == ["a", "b again"]
-    assert [conversation.state(turn) for turn in conversation.tree.values()] == ["", "replaced", "stale", ""]
+    assert list(conversation.states().values()) == ["", "replaced", "stale", ""]
     ask(conversation, "c again", cell("c", "2"))
     assert said(conversation) == ["a", "b again", "c again"]
 
@@ -59,7 +59,7 @@ def test_what_was_dropped_is_sent_no_longer_and_says_so() -> None:
         ask(conversation, text)
     conversation.dropped |= {2}
     assert said(conversation) == ["a", "c"]
-    assert conversation.state(conversation.tree[2]) == "dropped"
+    assert conversation.states()[2] == "dropped"
 
 
 def test_a_system_message_of_another_branch_is_not_in_force() -> None:
@@ -91,5 +91,5 @@ def test_no_turn_is_lost_and_the_path_holds_each_cell_once(runs: list[tuple[str,
     assert sorted(conversation.tree) == list(range(1, len(runs) + 1))
     cells = [turn.origin.cell for turn in conversation.turns]
     assert len(cells) == len(set(cells))
-    states = {turn.number: conversation.state(turn) for turn in conversation.tree.values()}
+    states = conversation.states()
     assert all((states[turn.number] == "") == (turn in conversation.turns) for turn in conversation.tree.values())
