@@ -101,3 +101,9 @@ def test_any_text_survives_json(*, text: str, picture: bool) -> None:
     placed = Conversation().append(turn(text, picture=picture))
     data = json.loads(json.dumps(turn_to(placed, pictures)))
     assert turn_from(data, lambda digest: pictures[digest].data) == placed
+
+
+def test_a_kill_at_any_moment_damages_nothing_and_loses_no_turn_that_was_kept(tmp_path: Path) -> None:
+    from benchmarks.kills import kills
+
+    assert kills(tmp_path, 12) == (0, 0)
