@@ -19,6 +19,7 @@ from kimi_magic.options import DEST_HELP, DETAILS, OPTIONS, WORDS
 __all__ = [
     "Ask",
     "Command",
+    "Compact",
     "Context",
     "Drop",
     "Export",
@@ -110,6 +111,14 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Compact:
+    """Summarise all but the last `keep` turns; without `go`, only show what that costs and saves."""
+
+    keep: int = 2
+    go: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Fork:
     """Go on from here under this name."""
 
@@ -186,7 +195,7 @@ class Show(enum.Enum):
     HELP = "help"
 
 
-Turns = History | Restore | Drop | Fork | Switch | Export | Import | Forget
+Turns = History | Compact | Restore | Drop | Fork | Switch | Export | Import | Forget
 Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Turns | Show
 
 
@@ -297,6 +306,17 @@ def _line_history(rest: str) -> History:
     return History(everything=rest == "--all")
 
 
+def _line_compact(rest: str) -> Compact:
+    words = rest.split()
+    go = "--go" in words
+    keep = [word for word in words if word != "--go"] or ["2"]
+    if len(keep) != 1 or not keep[0].isdecimal():
+        raise CommandError(
+            f"`%kimi compact` takes how many turns to keep, and --go, not {rest!r}.", hint="%kimi compact 2"
+        )
+    return Compact(int(keep[0]), go)
+
+
 def _conversation_name(text: str, word: str) -> str:
     """Check a name: one word, such as main.debug.fix, that can be typed again."""
     if not re.fullmatch(r"[\w][\w.-]{0,63}", text):
@@ -326,6 +346,7 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "fix": _line_fix,
     "sent": _line_sent,
     "history": _line_history,
+    "compact": _line_compact,
     "restore": lambda rest: Restore(_turn(rest, "restore")),
     "drop": lambda rest: Drop(_turn(rest, "drop")),
     "fork": lambda rest: Fork(_conversation_name(rest, "%kimi fork")),

@@ -9,6 +9,7 @@ stale, until they are restored.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -145,6 +146,12 @@ class Conversation:
             return "replaced" if (turn.parent, turn.origin.cell) in places else "stale"
 
         return {number: state(turn) for number, turn in self.tree.items()}
+
+    def compacted(self, summary: Turn, kept: Sequence[Turn]) -> None:
+        """Begin a new branch with a summary of what came before `kept`, which follow it again; the old one stays."""
+        parent = self.append(replace(summary, parent=0)).number
+        for turn in kept:
+            parent = self.append(replace(turn, parent=parent)).number
 
     def forked(self, name: str) -> Conversation:
         """A conversation that goes on from here under another name."""

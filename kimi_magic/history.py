@@ -5,14 +5,40 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from kimi_magic import kernel, models
-from kimi_magic.command import Drop, Export, Forget, Fork, History, Import, Restore, Switch, Turns
+from kimi_magic import cell, kernel, models
+from kimi_magic.command import (
+    Ask,
+    Compact,
+    Context,
+    Drop,
+    Export,
+    Forget,
+    Fork,
+    History,
+    Import,
+    Restore,
+    Switch,
+    Turns,
+)
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Usage
 from kimi_magic.report import Report
 
-__all__ = ["answer", "drop", "export", "forget", "fork", "history", "import_", "restore", "resume", "switch", "undo"]
+__all__ = [
+    "answer",
+    "compact",
+    "drop",
+    "export",
+    "forget",
+    "fork",
+    "history",
+    "import_",
+    "restore",
+    "resume",
+    "switch",
+    "undo",
+]
 
 _WORDS = 48
 _MOST_ROWS = 200
@@ -23,6 +49,8 @@ def answer(asked: Turns) -> Report:
     match asked:
         case History():
             return history(asked)
+        case Compact():
+            return compact(asked)
         case Restore():
             return restore(asked)
         case Drop():
@@ -73,6 +101,53 @@ def _row(turn: Turn, state: str) -> tuple[str, ...]:
 def _first_words(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _WORDS else f"{line[: _WORDS - 1]}…"
+
+
+_SUMMARISE = (
+    "Summarise our conversation up to here for yourself, so that you can go on without it: what is known of the data, "
+    "what was asked, decided and left open, with the names and numbers that matter. No preamble."
+)
+
+
+def compact(asked: Compact) -> Report:
+    """Put a summary that the model writes in the place of the oldest turns, on a new branch."""
+    session = kernel.current()
+    conversation = session.conversation
+    turns = [turn for turn in conversation.turns if turn.number not in conversation.dropped]
+    old, kept = turns[: len(turns) - asked.keep], turns[len(turns) - asked.keep :]
+    if len(old) < 2:  # noqa: PLR2004  # a summary of one turn is no shorter
+        raise CommandError(
+            f"There is nothing to compact: {len(turns)} turns, of which {asked.keep} are kept.",
+            hint="%kimi history shows them; %kimi compact 0 keeps none.",
+        )
+    before = _tokens(old)
+    if not asked.go:
+        note = (
+            f"It asks the model once for a summary: about {before:,} tokens, most of them cached, and the reply. After "
+            f"that each request is about {before:,} tokens shorter, less the summary's own. "
+            f"%kimi compact {asked.keep} --go does it; the old turns stay on their branch."
+        )
+        title = f"Turns {old[0].number} to {old[-1].number} would become a summary, {len(kept)} would be kept"
+        return Report(title, (), note=note)
+    head, session.conversation.head = conversation.head, old[-1].number
+    try:
+        reply = cell.run(cell.current_shell(), Ask(_SUMMARISE, context=Context(raw=True)))
+    except BaseException:
+        conversation.head = head
+        raise
+    summary = conversation.tree[conversation.head]
+    if not reply.text.strip() or reply.cut:
+        conversation.head = head
+        raise CommandError("No summary came: the conversation is as it was.", hint="Try again.")
+    conversation.compacted(summary, kept)
+    session.save(conversation)
+    after = _tokens([summary])
+    note = f"About {before:,} tokens became {after:,}. %kimi restore {head} goes back to the turns as they were."
+    return Report(f"{len(old)} turns became a summary", (), note=note)
+
+
+def _tokens(turns: list[Turn]) -> int:
+    return sum(models.tokens(part) for turn in turns for message in turn.messages for part in message.parts)
 
 
 def undo() -> Report:

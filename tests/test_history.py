@@ -141,3 +141,30 @@ def test_a_wrong_word_changes_nothing_and_says_what_to_do(three: Kernel, seen: S
 def test_there_may_be_nothing_to_undo(kernel: Kernel) -> None:
     assert "nothing to undo" in kernel.run("%kimi undo").text
     assert "Nothing was said" in kernel.run("%kimi history").text
+
+
+def test_the_oldest_turns_become_a_summary_after_telling_what_it_saves(three: Kernel, seen: Seen) -> None:
+    plan = three.run("%kimi compact 1").text
+    assert "Turns 1 to 2 would become a summary" in plan
+    assert "tokens shorter" in plan
+    assert seen.all() == []
+    cell = three.run("%kimi compact 1 --go")
+    assert cell.ok, cell.text
+    assert "2 turns became a summary" in cell.text
+    run(three, "d", "%%kimi -q\nd")
+    messages = asked(seen)
+    assert len(messages) == 3
+    assert messages[0].startswith("Summarise our conversation")
+    assert messages[1:] == ["c <<say re c>>", "d"]
+    three.run("%kimi restore 3")
+    run(three, "e", "%%kimi -q\ne")
+    assert asked(seen) == ["a <<say re a>>", "b <<say re b>>", "c <<say re c>>", "e"]
+
+
+def test_a_summary_that_fails_changes_nothing(three: Kernel, seen: Seen) -> None:
+    assert "nothing to compact" in three.run("%kimi compact").text
+    three.run("%config KimiMagics.temperature = 2\n%config KimiMagics.timeout = '1ms'")
+    assert three.run("%kimi compact 1 --go").reply["ename"] == "Stalled"
+    three.run("%config KimiMagics.timeout = 60")
+    run(three, "d", "%%kimi -q\nd")
+    assert asked(seen) == ["a <<say re a>>", "b <<say re b>>", "c <<say re c>>", "d"]
