@@ -90,7 +90,7 @@ WORDS = {
     "undo": "take the last turn back",
     "restore": "go on from turn N, on whatever branch it is: %kimi restore N",
     "drop": "hide turn N from the model: %kimi drop N",
-    "compact": "put a summary in the place of the oldest turns: %kimi compact [KEEP] shows what that saves; --go does it",
+    "compact": "a summary for the oldest turns: %kimi compact [KEEP] tells what that saves, --go does it",
     "fork": "go on from here under another name: %kimi fork NAME",
     "switch": "go on in another conversation: %kimi switch NAME; alone it lists them",
     "resume": "go on with this notebook's last conversation, after a restart of the kernel",
