@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from kimi_magic.messages import Message
+from kimi_magic.messages import Message, Text
 from kimi_magic.reply import Reply
 
 __all__ = ["Conversation", "Turn"]
@@ -26,6 +26,12 @@ class Turn:
     def question(self) -> Message:
         """What the user asked."""
         return self.opening[-1]
+
+    @property
+    def words(self) -> str:
+        """The question as it was typed, without what went along."""
+        own = [item for item in self.reply.sent.items if item.kind == "question"] if self.reply.sent else []
+        return "".join(part.text for item in own for part in item.parts if isinstance(part, Text)) or self.question.text
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import settings
-from kimi_magic.errors import KimiError, LocalModelError, MissingCredential, SettingError, UnknownModel
+from kimi_magic.errors import CommandError, KimiError, LocalModelError, MissingCredential, SettingError, UnknownModel
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class _State:
         self.session: Session | None = None
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
         self.store: Store | None = None
+        self.checked: object = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -290,7 +291,7 @@ def gather(
         keeper.know(getattr(values, name).reveal(), name)
     chosen = model(values, place(values), dry=dry)
     room = current().room(values, chosen, new=new, history=history)
-    return gathering.gather(question, beside, Look(keeper, **looked), room=room, looking=looking)
+    return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
 def ask(question: Gathered | str, values: Settings, *, new: bool = False, history: bool = True) -> Asking:
@@ -349,6 +350,7 @@ def _record(sent: Sent) -> None:
     """Write down what leaves the kernel, before it does. A ledger that cannot be written keeps nobody from asking."""
     from kimi_magic.store import Egress
 
+    _require_nothing_private(sent)
     entries = [
         Egress(
             time=time.time(),
@@ -364,12 +366,27 @@ def _record(sent: Sent) -> None:
             redacted=item.redacted,
             withheld=item.withheld,
         )
-        for item in sent.items
+        for item in sent.parts
     ]
     try:
         ledger().record_all(entries)
     except KimiError as error:
         warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
+
+
+def _require_nothing_private(sent: Sent) -> None:
+    """Refuse to send again what became private after it was said: a conversation is never rewritten unasked."""
+    keeper = guard()
+    checked = (keeper.names, len(sent.before), sent.before[:1])
+    if not keeper.names or checked == _state.checked:
+        return
+    found = keeper.found_in("\n".join(message.text for message in sent.before))
+    if found:
+        raise CommandError(
+            f"An earlier turn holds values of {', '.join(found)}, private now, and would be sent again.",
+            hint="Begin anew with --new or %kimi reset; or, if that is meant, %kimi private --release NAME.",
+        )
+    _state.checked = checked
 
 
 def close() -> None:

@@ -269,10 +269,12 @@ def _sent(
     charged: bool,
 ) -> Sent:
     question = opening[-1]
+    carried = [item for turn in conversation.turns if turn.reply.sent for item in turn.reply.sent.items]
     return Sent(
         question,
         items or (Item("question", "question", question.parts),),
         conversation.messages,
+        tuple(carried),
         opening[0].text if len(opening) > 1 else "",
         request.model,
         endpoint,
