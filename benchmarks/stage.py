@@ -60,6 +60,7 @@ def kernel(place: Server | None = None, *paths: str) -> Iterator[Kernel]:
         (profile / "ipython_kernel_config.py").write_text(_KERNEL_CONFIG, encoding="utf-8")
         environment = {
             "IPYTHONDIR": folder,
+            "KIMI_HOME": folder,
             "PYTHONPATH": ":".join((str(ROOT), *paths)),
             "PYTHONDONTWRITEBYTECODE": "",  # an installed package is compiled once, so this one may be too
         }

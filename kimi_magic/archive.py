@@ -167,7 +167,7 @@ def _part_to(part: Part, pictures: dict[str, Image]) -> Any:
 def _sent_to(sent: Sent, pictures: dict[str, Image]) -> dict[str, Any]:
     """Everything but the messages: those of the question and before it are the turn's own, and its parents'."""
     items = [_item_to(item, pictures) for item in sent.items]
-    return _told(sent, {"question", "items", "before"}) | {"items": items}
+    return _told(sent, {"question", "items", "before", "carried"}) | {"items": items}
 
 
 def _item_to(item: Item, pictures: dict[str, Image]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import kernel
 from kimi_magic.command import Ask, Context
 from kimi_magic.context.registry import Describe
-from kimi_magic.errors import Interrupted, KimiError
+from kimi_magic.errors import CommandError, Interrupted, KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "describe", "painted", "preview", "private", "run"]
 
-_DEST_FIRST = "A variable for the reply stands first: %%kimi answer -c df"
+_DEST_FIRST = "Names are looked up in the notebook. A variable for the reply stands first: %%kimi answer -c df"
 
 describe = Describe(kernel.guard)
 """What `kimi_magic.describe` is: it keeps back what a question of this kernel would keep back."""
+
+_MANY_VALUES = 5_000_000
+"""Values of a table that take seconds to learn, the first time."""
 
 _painted: tuple[int, object] = (-1, None)
 
@@ -164,6 +167,12 @@ def _gathered(
 
     context = asked.context
     namespace = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+    if kinds.is_data(namespace.get(asked.dest)):
+        raise CommandError(
+            f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
+            hint=f"To send it along: %%kimi -c {asked.dest}. The reply needs a name of its own.",
+        )
+    _learn(namespace, waiting)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
     beside += named(objects, namespace)
     if context.cells:
@@ -174,7 +183,7 @@ def _gathered(
             )
         )
     if failure is not None:
-        beside.append(Source("the error", describe=lambda look: failures.describe_failure(failure, look)))
+        beside.append(Source(type(failure).__name__, describe=lambda look: failures.describe_failure(failure, look)))
     pieces: str | list[str | Source] = asked.question
     if not context.raw and isinstance(asked.question, str):
         pieces = [
@@ -212,6 +221,19 @@ def _origin(shell: InteractiveShell | None) -> Origin:
     cell = parent.get("metadata", {}).get("cellId", "")
     run = parent.get("header", {}).get("msg_id", "")
     return Origin(str(cell or ""), str(run), getattr(shell, "execution_count", 0) if run else 0)
+
+
+def _learn(namespace: Mapping[str, Any], waiting: Waiting) -> None:
+    """Make the values of private columns known, in whatever table of the notebook they stand by now."""
+    from kimi_magic.context import kinds
+
+    guard = kernel.guard()
+    for name, value in list(namespace.items()) if guard.names else ():
+        if kinds.is_data(value):
+            size = getattr(value, "size", 0)
+            if isinstance(size, int) and size > _MANY_VALUES:
+                waiting.at(name)
+            guard.learn(value)
 
 
 def _waiting(shell: InteractiveShell | None, values: Settings, others: Others | None) -> Waiting:

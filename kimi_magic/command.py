@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import enum
 import keyword
@@ -335,9 +336,7 @@ def _line_private(rest: str) -> Private:
     if words and words[0].startswith("-"):
         raise CommandError(f"There is no option {words[0]}.", hint="%kimi private df ssn email, or --release ssn")
     if len(words) == 1:
-        raise CommandError(
-            "Which columns?", hint=f"Name the table and then its private columns: %kimi private {words[0]} ssn"
-        )
+        raise CommandError("Which columns, of which table?", hint="The table first: %kimi private df ssn email")
     return Private(words[0], tuple(words[1:])) if words else Private()
 
 
@@ -366,12 +365,12 @@ def _without_context(line: str) -> tuple[list[str], list[str]]:
     _split(line)  # raises where a quote has no partner
     words: list[str] = []
     names: list[str] = []
-    taking, begun = False, ""
+    given, taking, begun = False, False, ""
     for match in _WORD.finditer(line):
         word = match[0]
         flag, equals, rest = word.partition("=")
         if flag in ("-c", "--context") and (equals or word == flag) and not begun:
-            taking, word = True, rest
+            given, taking, word = True, True, rest
             if not rest:
                 continue
         elif word.startswith("-") and not begun:
@@ -381,9 +380,22 @@ def _without_context(line: str) -> tuple[list[str], list[str]]:
             continue
         begun = f"{begun} {word}" if begun else word
         if _closed(begun):
-            names.append(_unquoted(begun))
+            names += _each(_unquoted(begun.rstrip(",")))
             begun = ""
+    if given and not names and not begun:
+        raise CommandError("-c needs the name of something that goes along.", hint="%%kimi -c df fig")
     return words, [*names, begun] if begun else names
+
+
+def _each(expression: str) -> list[str]:
+    """Take `df,fig` for two expressions; a tuple in brackets is one."""
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return [expression]
+    if not isinstance(tree, ast.Tuple) or expression.strip().startswith("("):
+        return [expression] if expression.strip() else []
+    return [ast.get_source_segment(expression.strip(), part) or "" for part in tree.elts]
 
 
 def _closed(text: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from kimi_magic.messages import Message
+from kimi_magic.messages import Message, Text
 from kimi_magic.reply import Reply
 
 __all__ = ["NOWHERE", "Conversation", "Origin", "Place", "Turn", "fresh_id"]
@@ -53,6 +53,12 @@ class Turn:
     def question(self) -> Message:
         """What the user asked."""
         return self.opening[-1]
+
+    @property
+    def words(self) -> str:
+        """The question as it was typed, without what went along."""
+        own = [item for item in self.reply.sent.items if item.kind == "question"] if self.reply.sent else []
+        return "".join(part.text for item in own for part in item.parts if isinstance(part, Text)) or self.question.text
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -110,10 +116,14 @@ class Conversation:
                     return Place(turn.parent, turn.number)
         return Place(self.head)
 
+    def seen(self, number: int | None = None) -> tuple[Turn, ...]:
+        """The turns that the model is sent below a turn (below the head): the path without what was dropped."""
+        path = self.path(self.head if number is None else number)
+        return tuple(turn for turn in path if turn.number not in self.dropped)
+
     def messages(self, number: int | None = None) -> tuple[Message, ...]:
         """The messages of the path down to a turn (to the head), without those that were dropped."""
-        path = self.path(self.head if number is None else number)
-        return tuple(message for turn in path if turn.number not in self.dropped for message in turn.messages)
+        return tuple(message for turn in self.seen(number) for message in turn.messages)
 
     def opening(self, question: Message, system: str, number: int | None = None) -> tuple[Message, ...]:
         """What a new turn begins with: the question, after the system message where that is not in force already."""

@@ -91,7 +91,7 @@ def _row(turn: Turn, state: str) -> tuple[str, ...]:
         str(turn.number),
         str(turn.parent or "–"),
         f"In [{turn.origin.count}]" if turn.origin.count else "–",
-        _first_words(turn.question.text),
+        _first_words(turn.words),
         tokens,
         "–" if reply.cost is None else f"${reply.cost:.4f}",
         " · ".join(filter(None, (state, "cut" if reply.cut else ""))),
@@ -159,7 +159,7 @@ def undo() -> Report:
     conversation.head = undone.parent
     kernel.current().save(conversation)
     note = f"%kimi restore {undone.number} brings it back. Nothing is billed again for it."
-    return Report(f"Turn {undone.number} is taken back: “{_first_words(undone.question.text)}”", (), note=note)
+    return Report(f"Turn {undone.number} is taken back: “{_first_words(undone.words)}”", (), note=note)
 
 
 def restore(asked: Restore) -> Report:
@@ -170,7 +170,7 @@ def restore(asked: Restore) -> Report:
     conversation.dropped -= {turn.number}
     conversation.head = turn.number
     kernel.current().save(conversation)
-    title = f"The conversation goes on from turn {turn.number}: “{_first_words(turn.question.text)}”"
+    title = f"The conversation goes on from turn {turn.number}: “{_first_words(turn.words)}”"
     return Report(title, (), note=_billed_again(before, conversation))
 
 
@@ -183,7 +183,7 @@ def drop(asked: Drop) -> Report:
     before = conversation.messages()
     conversation.dropped |= {turn.number}
     kernel.current().save(conversation)
-    title = f"The model sees turn {turn.number} no longer: “{_first_words(turn.question.text)}”"
+    title = f"The model sees turn {turn.number} no longer: “{_first_words(turn.words)}”"
     back = f" %kimi restore {turn.number} shows it again, and goes on from it."
     return Report(title, (), note=_billed_again(before, conversation) + back)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import settings
-from kimi_magic.errors import KimiError, LocalModelError, MissingCredential, SettingError, UnknownModel
+from kimi_magic.errors import CommandError, KimiError, LocalModelError, MissingCredential, SettingError, UnknownModel
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class _State:
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
         self.store: Store | None = None
         self.resumed = False
+        self.checked: object = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -332,7 +333,7 @@ def gather(
             resume()
     chosen = model(values, place(values), dry=dry)
     room = current().room(values, chosen, new=new, history=history, origin=_somewhere(origin), name=name)
-    return gathering.gather(question, beside, Look(keeper, **looked), room=room, looking=looking)
+    return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
 def ask(
@@ -417,6 +418,7 @@ def _record(sent: Sent) -> None:
     """Write down what leaves the kernel, before it does. A ledger that cannot be written keeps nobody from asking."""
     from kimi_magic.store import Egress
 
+    _require_nothing_private(sent)
     entries = [
         Egress(
             time=time.time(),
@@ -432,12 +434,27 @@ def _record(sent: Sent) -> None:
             redacted=item.redacted,
             withheld=item.withheld,
         )
-        for item in sent.items
+        for item in sent.parts
     ]
     try:
         ledger().record_all(entries)
     except KimiError as error:
         warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
+
+
+def _require_nothing_private(sent: Sent) -> None:
+    """Refuse to send again what became private after it was said: a conversation is never rewritten unasked."""
+    keeper = guard()
+    checked = (keeper.names, len(sent.before), sent.before[:1])
+    if not keeper.names or checked == _state.checked:
+        return
+    found = keeper.found_in("\n".join(message.text for message in sent.before))
+    if found:
+        raise CommandError(
+            f"An earlier turn holds values of {', '.join(found)}, private now, and would be sent again.",
+            hint="Begin anew with --new or %kimi reset; or, if that is meant, %kimi private --release NAME.",
+        )
+    _state.checked = checked
 
 
 def close() -> None:

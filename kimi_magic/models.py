@@ -58,6 +58,7 @@ class Model:
     `usual` what it is allowed where nothing else is set: the service's own default is not documented, so one is always
     sent.
     `thinking` is `always` where it cannot be switched off. `vision` is None where it is not known whether it sees.
+    `dense` is how many characters of a table, mostly digits, it takes for one token at the least.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Model:
     usual: int = 16_384
     note: str = ""
     vision: bool | None = None
+    dense: float = 2.5
 
 
 LOCAL = "local"
@@ -105,7 +107,16 @@ MODELS = {
             note="proxied through AI Gateway",
             vision=True,
         ),
-        Model(LOCAL, 8_192, 8_192, thinking="never", usual=2_048, note="the model on this machine", vision=False),
+        Model(
+            LOCAL,
+            8_192,
+            8_192,
+            thinking="never",
+            usual=2_048,
+            note="the model on this machine",
+            vision=False,
+            dense=1.2,  # it takes each digit for a token
+        ),
     )
 }
 

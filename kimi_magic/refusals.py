@@ -47,7 +47,7 @@ _AGAIN = "The service asked for patience; ask again in a minute."
 _SIGN_IN = "Check CLOUDFLARE_API_TOKEN: it needs the permission Workers AI, and to belong to CLOUDFLARE_ACCOUNT_ID."
 _PLAN = "Upgrade to Workers Paid or add credit, or choose another model: %kimi model NAME, %kimi use local."
 _MODEL = "`%kimi model` lists the models known here."
-_SMALLER = "Begin a new conversation with --new, shorten the question, or lower --max-tokens."
+_SMALLER = "Send less along (--rows, --columns), begin anew with --new, or lower --max-tokens."
 _REQUEST = "The message above says what the service minds; the conversation is unchanged."
 _STATUS_PAGE = "It failed on the service's side; ask again later."
 

@@ -74,6 +74,10 @@ class Reply:
         tokens = self.usage.output
         return f"Reply({words!r}, {self.finish}, {tokens} token{'' if tokens == 1 else 's'})"
 
+    def _repr_llm_(self) -> str:
+        """What goes along with a later question: the text."""
+        return self.text
+
     @property
     def cut(self) -> bool:
         """Whether it ended before the model had ended it."""

@@ -55,7 +55,7 @@ class Item:
             self.shape,
             f"withheld: {', '.join(self.withheld)}" if self.withheld else "",
             f"{redacted} redacted" if redacted else "",
-            self.omitted,
+            f"left out: {self.omitted}" if self.omitted else "",
         )
         return " · ".join(note for note in known if note)
 
@@ -68,12 +68,14 @@ def _size(part: Part) -> int:
 class Sent:
     """What one request held: the messages `before` it, a `system` message where one came into force, and the question.
 
-    `question` is the message exactly as it went; `items` are what it is made of. `dry` says that it was not sent.
+    `question` is the message exactly as it went; `items` are what it is made of, `carried` those of the questions
+    before it, which are sent again. `dry` says that it was not sent.
     """
 
     question: Message
     items: tuple[Item, ...]
     before: tuple[Message, ...] = ()
+    carried: tuple[Item, ...] = ()
     system: str = ""
     model: str = ""
     endpoint: str = ""
@@ -84,7 +86,7 @@ class Sent:
     @property
     def tokens(self) -> int:
         """All its tokens, estimated."""
-        return sum(models.tokens(part) for message in self.messages for part in message.parts)
+        return sum(item.tokens for item in self.parts)
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -96,6 +98,20 @@ class Sent:
     def bytes(self) -> int:
         """Bytes of all texts and pictures of the request."""
         return sum(_size(part) for message in self.messages for part in message.parts)
+
+    @property
+    def parts(self) -> tuple[Item, ...]:
+        """All of it, as things to list: what is sent again, the system message, and what belongs to the question."""
+        again: tuple[Item, ...] = ()
+        if self.before:
+            columns = tuple(dict.fromkeys(column for item in self.carried for column in item.columns))
+            withheld = tuple(dict.fromkeys(column for item in self.carried for column in item.withheld))
+            rows = sum(item.rows for item in self.carried)
+            said = tuple(part for message in self.before for part in message.parts)
+            kind = f"{len(self.before)} earlier messages"
+            again = (Item("conversation", kind, said, "", columns, rows, withheld),)
+        system = (Item("system message", "", (Text(self.system),)),) if self.system else ()
+        return (*again, *system, *self.items)
 
     @property
     def summary(self) -> str:
@@ -123,13 +139,8 @@ class Sent:
         """The table of its parts."""
         rows = [
             (item.source, item.kind.replace("question", ""), f"{item.tokens:,}", f"{item.bytes:,}", item.notes)
-            for item in self.items
+            for item in self.parts
         ]
-        if self.system:
-            rows.insert(0, ("system message", "text", *_counts(Message.of("system", self.system)), ""))
-        if self.before:
-            count = f"{len(self.before)} earlier messages"
-            rows.insert(0, ("conversation", count, *_counts(*self.before), "`%kimi sent N` shows an earlier turn"))
         if len(rows) > 1:
             rows.append(("all", "", f"{self.tokens:,}", f"{self.bytes:,}", ""))
         title = "What Kimi would see" if self.dry else "What Kimi saw"
@@ -163,11 +174,6 @@ class Sent:
     def html(self) -> str:
         """The table alone, as it folds out under a reply."""
         return self.report.html
-
-
-def _counts(*messages: Message) -> tuple[str, str]:
-    parts = [part for message in messages for part in message.parts]
-    return f"{sum(map(models.tokens, parts)):,}", f"{sum(map(_size, parts)):,}"
 
 
 def _rule(title: str) -> str:

@@ -81,9 +81,9 @@ class Session:
             self._owner = threading.get_ident()
             conversation = self._conversation_for(name, new=new, history=history)
             place = conversation.place(origin)
-            before = conversation.messages(place.parent)
+            before = conversation.seen(place.parent)
             opening = conversation.opening(question, settings.system, place.parent)
-            request = _request(before + opening, settings, model)
+            request = _request(conversation.messages(place.parent) + opening, settings, model)
             sent = _sent(before, opening, items, request, endpoint, charged=charged)
             if record is not None:
                 record(sent)
@@ -114,9 +114,9 @@ class Session:
         """Give what `ask` would send; raises what it would raise before that."""
         conversation = self._conversation_for(name, new=new, history=history)
         parent = conversation.place(origin).parent
-        before = conversation.messages(parent)
+        before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
-        request = _request(before + opening, settings, model)
+        request = _request(conversation.messages(parent) + opening, settings, model)
         return replace(_sent(before, opening, items, request, endpoint, charged=charged), dry=True)
 
     def room(
@@ -345,7 +345,7 @@ def _max_tokens(messages: tuple[Message, ...], wanted: int | None, model: Model)
 
 
 def _sent(
-    before: tuple[Message, ...],
+    before: tuple[Turn, ...],
     opening: tuple[Message, ...],
     items: tuple[Item, ...],
     request: Request,
@@ -357,7 +357,8 @@ def _sent(
     return Sent(
         question,
         items or (Item("question", "question", question.parts),),
-        before,
+        tuple(message for turn in before for message in turn.messages),
+        tuple(item for turn in before if turn.reply.sent for item in turn.reply.sent.items),
         opening[0].text if len(opening) > 1 else "",
         request.model,
         endpoint,

@@ -109,7 +109,7 @@ def usage() -> Report:
     rows = [
         (
             str(turn.number),
-            _first_words(turn.question.text),
+            _first_words(turn.words),
             *_counts(turn.reply.usage),
             "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
         )

@@ -332,8 +332,8 @@ def _take_step(connection: sqlite3.Connection) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    """Rename a file, and those that SQLite keeps beside it, to a name that nothing has yet."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    """Rename a file, and those that SQLite keeps beside it, to a name that nothing has, and no other process takes."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + f"-{os.getpid()}"
     names = (f"{path.name}.{stamp}{f'-{n}' if n else ''}" for n in range(1_000))
     new = next(candidate for name in names if not (candidate := path.with_name(name)).exists())
     for suffix in ("-wal", "-shm"):

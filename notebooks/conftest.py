@@ -6,11 +6,11 @@ a scripted server of its own.
 
 import os
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
 
 from demo import environment
 
-HERE = Path(gettempdir()) / "kimi-magic-notebooks"
+HERE = Path(mkdtemp(prefix="kimi-magic-notebooks-"))
 """Where the notebooks' ledger is kept, and matplotlib's cache."""
 SCRIPTED = {"KIMI_LOCAL_ENGINE": "scripted", "KIMI_HOME": str(HERE), "MPLCONFIGDIR": str(HERE)}
 STATIC = {"KIMI_STREAM": "0"}

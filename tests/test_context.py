@@ -79,6 +79,29 @@ def test_ask_takes_objects_and_names_them(kernel: Kernel, seen: Seen) -> None:
     assert text.endswith("Hm? {{ x }}")
 
 
+def test_what_is_meant_by_commas_and_missing_names(kernel: Kernel, seen: Seen) -> None:
+    assert kernel.run("%%kimi -q -c frame, number\nhi").ok
+    assert question(seen).count("<context name=") == 2
+    assert kernel.run("%%kimi -q -c frame,number (number,name)\nhi").ok
+    assert question(seen).count("<context name=") == 3
+    assert "-c needs the name" in kernel.run("%%kimi -c\nhi").text
+    assert kernel.run("%%kimi -q -c --rows 2\nhi").reply["ename"] == "CommandError"
+
+
+def test_a_reply_does_not_take_the_place_of_data(kernel: Kernel) -> None:
+    cell = kernel.run("%%kimi frame\nWhat is odd in it?")
+    assert "frame holds a DataFrame" in cell.text
+    assert "-c frame" in cell.text
+    assert kernel.value("type(frame).__name__") == "DataFrame"
+    kernel.run("answer = 'an older one'")
+    assert kernel.run("%%kimi -q answer\n<<say ok>>").ok
+    assert kernel.value("str(answer)") == "ok"
+
+
+def test_a_format_in_braces_is_told_how_to_be_written(kernel: Kernel) -> None:
+    assert 'f"{number:.2f}"' in kernel.run("%%kimi\n{{ number:.2f }}").text
+
+
 def test_a_line_can_bring_context(kernel: Kernel, seen: Seen) -> None:
     assert kernel.run('%kimi ask -q -c frame["city"] -c number What is it?').ok
     assert 'name="frame[&quot;city&quot;]"' in question(seen)
@@ -255,6 +278,40 @@ def test_private_columns_stay_and_the_ledger_tells_what_left(kernel: Kernel, see
     assert kernel.run("%kimi private frame sssn").reply["ename"] == "CommandError"
     kernel.run("%%kimi -q -c frame\nhi")
     assert "078-05-" in str(seen.last()["body"])
+
+
+def test_what_became_private_later_is_not_sent_again(kernel: Kernel, seen: Seen) -> None:
+    assert kernel.run("%%kimi -q -c frame\nfirst").ok
+    kernel.run("%kimi private frame ssn")
+    seen.clear()
+    cell = kernel.run("%%kimi\nsecond")
+    assert "An earlier turn holds values of ssn" in cell.text
+    assert seen.all() == []
+    assert kernel.run("%%kimi -q --new\nsecond").ok
+    assert kernel.run("%%kimi -q\nthird").ok
+    assert "078-05-" not in str(seen.last()["body"])
+    kernel.run("%kimi private --release ssn")
+
+
+def test_what_is_sent_again_is_on_the_ledger_too(kernel: Kernel) -> None:
+    kernel.run("%%kimi -q -c frame --columns city\nfirst")
+    kernel.run("%%kimi -q -s 'Use sk-proj-abcdefghij0123456789abcdefghij0123456789'\nsecond")
+    rows = [line for line in kernel.run("%kimi egress").text.splitlines() if "this machine" in line]
+    assert ["conversation" in row for row in rows[-3:]] == [True, False, False]
+    assert "city" in rows[-3]
+    assert "system message" in rows[-2]
+    assert "1 redacted" in rows[-2]
+
+
+def test_values_of_other_tables_with_a_private_name_are_known_too(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("other = pd.DataFrame({'ssn': ['219-09-2000', '219-09-2001'], 'x': [1, 2]})")
+    kernel.run("%kimi private frame ssn")
+    assert kernel.run("%%kimi -q\n{{ other.ssn.tolist() }} {{ other.to_csv() }}").ok
+    assert "219-09-" not in str(seen.last()["body"])
+    kernel.run("other.loc[2] = ['219-09-2002', 3]")
+    assert kernel.run("%%kimi -q\n{{ other.ssn.tolist() }}").ok
+    assert "219-09-" not in str(seen.last()["body"])
+    kernel.run("%kimi private --release ssn")
 
 
 @pytest.mark.parametrize(

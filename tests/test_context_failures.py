@@ -522,8 +522,10 @@ def test_a_cell_that_works_does_not_make_the_error_forgotten_and_ours_do_not_cou
     _, found = fixed(shell, "1/0 + len([])")
     shell.run("fine = 1")
     assert not shell.run("from kimi_magic.errors import CommandError\nraise CommandError('ours')").ok
-    assert not shell.run("raise KeyboardInterrupt").ok
+    assert not shell.run("from kimi_magic.errors import Interrupted\nraise Interrupted").ok
     assert shell.run("fix()").text.rstrip() == found
+    assert not shell.run("raise KeyboardInterrupt").ok
+    assert shell.run("fix()").text.startswith("KeyboardInterrupt")
 
 
 def test_once_stopped_it_watches_no_longer(tmp_path: Path) -> None:

@@ -516,6 +516,11 @@ def private_charts() -> Iterator[tuple[str, object]]:
     yield one("title", lambda a: a.set_title("pay"))
     yield one("errors", lambda a: a.errorbar(p.age, p.pay, yerr=1))
     yield one("area", lambda a: a.fill_between(p.age, p.pay))
+    yield one("label of bars", lambda a: a.hist(p.age, label="pay"))
+    yield one("labels of two", lambda a: a.hist([p.age, p.age + 1], label=["age", "mean pay"]))
+    yield one("label of one bar", lambda a: a.bar([1, 2], [3, 4], label=["age", "pay"]))
+    yield "label by pandas", p.pay.plot.hist(bins=3).figure
+    plt.close("all")
     yield "figure text", p.pay.plot.line().figure
     yield "x", px.scatter(p, x="age", y="pay")
     yield "renamed", px.scatter(p.rename(columns={"pay": "z"}), x="age", y="z")
@@ -540,6 +545,11 @@ def test_a_private_column_is_in_no_picture_and_no_text(guarded):
         assert reason in description.text, name
         assert [value for value in kept if value in description.text] == [], name
         plt.close("all")
+
+
+def test_a_histogram_is_named_by_the_label_of_its_bars():
+    chart = drawn(lambda axes: axes.hist(PEOPLE.age, bins=3, label="age"))
+    assert 'histogram "age": 3 points' in described(chart, WORDS).text
 
 
 def test_a_chart_of_other_columns_is_shown_all_the_same(guarded):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -327,7 +329,10 @@ def test_a_credential_that_the_guard_was_told_is_hidden(guard: Guard) -> None:
 def test_a_private_column_is_private_in_every_table_by_its_name(private: Guard) -> None:
     assert private.names == ("born", "name", "rate", "salary", "seen", "ssn")
     assert private.hides("ssn")
-    assert not private.hides("SSN")
+    assert private.hides("SSN")
+    assert private.hides(" Ssn\n")
+    assert private.hides(("pay", " SALARY_x "))
+    assert not private.hides("s sn")
     assert not private.hides("ssn_count")
     assert not private.hides("age")
     assert not Guard().hides("ssn")
@@ -475,6 +480,8 @@ def test_nested_and_odd_values_are_read(guard: Guard) -> None:
         "52000", "52000.0", "52,000", "52_000", "52,000.00", "$52000", "€52,000.00", "(52000)", "-52000", "x=52000;",
         "bob,52000,3", "[52000, 1]", "52000.", "'52000'", "a\\n52000\\nb", "52000%", "61250", "6.125e4",
         "5.2e+04", "48113.00",
+        "_52000", "52000_1x", "scan_52000_v2", "id_52,000_",
+        "52013", "52014", "52,013", "52013.0", "98765", "98766", "52013.125", "98765.43", "98765.4297", "1.23456e-1",
         "52013.123456789", "52013.123457", "52013.12", "52,013.12", "5.2013123e+04", "1234.57", "0.123456",
     ],
 )  # fmt: skip
@@ -486,8 +493,9 @@ def test_a_number_is_recognised_in_its_printed_spellings(text: str, private: Gua
 @pytest.mark.parametrize(
     "text",
     [
-        "152000", "520001", "52000.5", "1.52000", "x52000", "52000x", "_52000", "52000_1x", "52001", "52,0001",
-        "52", "34", "51 rows", "1234", "0.12", "31.4", "1000000", "v1.2.52000", "5.3e+04", "52013.13",
+        "152000", "520001", "52000.5", "1.52000", "x52000", "52000x", "id52000", "52001", "52,0001",
+        "52", "34", "51 rows", "1234", "0.12", "31.4", "1000000", "v1.2.52000", "5.3e+04", "52013.14",
+        "52015", "52011.9", "123456789012", "0.123", "31", "98764", "98767",
     ],
 )  # fmt: skip
 def test_another_number_stays(text: str, private: Guard) -> None:
@@ -511,6 +519,9 @@ def test_what_numpy_pandas_and_polars_print_of_private_numbers_is_recognised(pri
         "1980-02-29", "1980-02-29 00:00:00", "1980-02-29T00:00:00", "1980-02-29T00:00:00.000000000", "'1980-02-29'",
         "2024-01-15 10:30", "2024-01-15T10:30:00Z", "2024-01-15 10:30:00+00:00", "2024-03-01 08:15:30.250000",
         "x\\n1980-02-29", "2024-03-01T08:15:30.25",
+        "1980-02-29T08:30:00", "1980-02-29 05:00", "1980-02-29 24:00", "1980-02-29T8:30", "1980-02-29T05:00:00.5Z",
+        "29.02.1980", "29.2.1980", "1980/02/29", "1980.02.29", "02/29/1980", "29/02/1980", "29-02-1980", "19800229",
+        "scan_19800229_1.pdf", "born_1980-02-29_", "(1980/02/29 07:15)", "15.01.2024 10:30", "20240115T10:30",
     ],
 )  # fmt: skip
 def test_a_date_is_recognised_in_iso_form(text: str, private: Guard) -> None:
@@ -519,7 +530,22 @@ def test_a_date_is_recognised_in_iso_form(text: str, private: Guard) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1980-02-28", "1980-02-29-1", "21980-02-29", "2024-01-15 10:31", "2024-13-45", "2024-03-01"]
+    "text",
+    [
+        "1980-02-28",
+        "1980-02-29-1",
+        "21980-02-29",
+        "2024-01-15 10:31",
+        "2024-13-45",
+        "2024-03-01",
+        "28.02.1980",
+        "119800229",
+        "19800229.5",
+        "1.29.02.1980",
+        "1980/02-29",
+        "v29.02.1980.1",
+        "2024/01/15",
+    ],
 )
 def test_another_date_stays(text: str, private: Guard) -> None:
     assert private.clean(text) == text
@@ -542,10 +568,63 @@ def test_a_text_is_recognised_in_its_printed_spellings(name: str, private: Guard
 
 
 @pytest.mark.parametrize(
-    "text", ["Joann Miller", "Ann Millers", "ann miller", "Ann", "Miller", "xAnn Miller", "Ann  Miller", "078-05-11201"]
+    "text", ["Ann", "Miller", "AnnMiller", "Ann, Miller", "Anna Miller", "078-05-112", "078-05.1120", "王小"]
 )
-def test_a_value_inside_of_a_longer_word_stays(text: str, private: Guard) -> None:
+def test_another_text_stays(text: str, private: Guard) -> None:
     assert private.clean(text) == text
+
+
+@pytest.mark.parametrize("text", ["Belskys", "xbelsky", "belsky1", "Abelskyb", "Belskyé"])
+def test_letters_alone_inside_of_a_longer_word_stay(text: str, guard: Guard) -> None:
+    guard.hide(pd.DataFrame({"who": ["Belsky", "Featherstonehaugh"]}), ["who"])
+    assert guard.clean(text) == text
+    assert guard.clean("Featherstonehaughs") == "Featherstonehaughs"
+    assert guard.clean("scan_Belsky_v2, BELSKY") == "scan_[private: who]_v2, [private: who]"
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("scan_078-05-1120_v2.pdf", "scan_[private: ssn]_v2.pdf"),
+        ("id078-05-1120", "id[private: ssn]"),
+        ("078-05-11201", "[private: ssn]1"),
+        ("078-05-1120219-09-9999x", "[private: ssn][private: ssn]x"),
+        ("Joann Millers", "Jo[private: name]s"),
+        ("xAnn MillerAnn Miller", "x[private: name][private: name]"),
+    ],
+)
+def test_a_distinctive_text_is_recognised_inside_of_a_longer_word(text: str, cleaned: str, private: Guard) -> None:
+    assert private.clean(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann miller", "ANN MILLER", "Ann  Miller", "Ann\nMiller", "Ann\tMiller", "Ann\u00a0Miller", "Ann\u202fMiller",
+        "Ann_Miller", "ann \n\t Miller", "'Ann\\nMiller'", "Ann%20Miller", "Ann&nbsp;Miller", "Ann\\u00a0Miller",
+        "078\u201105\u20111120", "078\u201305\u20131120", "078\u221205\u22121120", "BOB O'HARA", "ZOË  KÜHN",
+        "zoë_kühn",
+    ],
+)  # fmt: skip
+def test_case_white_space_and_hyphens_make_no_difference(text: str, private: Guard) -> None:
+    cleaned = private.clean(f"İ  a   b: <{text}>  c")
+    assert re.fullmatch(r"İ  a   b: <'?\[private: (?:name|ssn)\]'?>  c", cleaned)
+
+
+def test_values_of_several_blanks_and_hyphens_are_recognised_in_plain_spelling(guard: Guard) -> None:
+    guard.hide(pd.DataFrame({"v": ["Dr.\u00a0 Ana\nBelsky", "12\u20111234\u20115678", "ΟΔΥΣΣΕΑΣ"]}), ["v"])
+    assert guard.clean("dr. ana belsky; 12-1234-5678; Οδυσσεας") == "[private: v]; [private: v]; [private: v]"
+
+
+def test_numbers_are_not_recognised_made_whole_where_any_number_would_be(guard: Guard) -> None:
+    guard.hide(pl.DataFrame({"dense": [60000 + 0.37 * n for n in range(20_000)]}), ["dense"])
+    assert guard.clean("61234 and 66001.3") == "61234 and 66001.3"
+    assert guard.clean("60000.37") == "[private: dense]"
+    guard.hide(pl.DataFrame({"few": [70123.75, 812345678.625]}), ["few"])
+    assert (
+        guard.clean(f"70123 70124 {float(np.float32(812345678.625))}") == "[private: few] [private: few] [private: few]"
+    )
+    assert guard.clean("70122 70125 812345900.0") == "70122 70125 812345900.0"
 
 
 def test_chinese_names_need_no_space_around_them(private: Guard) -> None:
@@ -569,9 +648,100 @@ syllables = st.lists(st.sampled_from(["ab", "abab", "b", " ", "-", "abc", "c"]),
 def test_the_index_finds_what_a_plain_search_finds(values: list[str], text: str) -> None:
     guard = Guard()
     guard.hide(pl.DataFrame({"v": values}), ["v"])
-    cores = {core for core in (re.sub(r"^\W+|\W+$", "", value) for value in values) if len(core) >= 5}
-    wanted = "|".join(map(re.escape, sorted(cores, key=len, reverse=True)))
-    assert guard.clean(text) == (re.sub(rf"\b(?:{wanted})\b", "[private: v]", text) if cores else text)
+    stripped = {re.sub(r"^\W+|\W+$", "", re.sub(" +", " ", value)) for value in values}
+    cores = sorted((core for core in stripped if len(core) >= 5), key=lambda core: (-len(core), core))
+    wanted = [re.escape(core).replace(r"\ ", " +") for core in cores]
+    borders = ["" if len(core) >= 8 and not core.isalpha() else r"\b" for core in cores]
+    pattern = "|".join(f"{border}{core}{border}" for border, core in zip(borders, wanted, strict=True))
+    assert guard.clean(text) == (re.sub(pattern, "[private: v]", text) if cores else text)
+
+
+def test_the_columns_of_which_a_value_stands_in_a_text_are_named(private: Guard) -> None:
+    assert private.found_in("Ann Miller, 52,000, id078-05-1120 and 1980-02-29") == ("born", "name", "salary", "ssn")
+    assert private.found_in(f"nothing, {KEYS['GitHub']}, [private: ssn]") == ()
+    assert Guard().found_in("078-05-1120") == ()
+    private.hide(pd.DataFrame({"tax": ["078-05-1120"]}), ["tax"])
+    assert private.found_in("078-05-1120") == ("ssn", "tax")
+
+
+# Learning
+
+
+LEARNT = {
+    **TABLES,
+    "series": lambda: PEOPLE.ssn,
+    "polars series": lambda: pl.from_pandas(PEOPLE)["ssn"],
+    "one index": lambda: PEOPLE.set_index("ssn"),
+    "index alone": lambda: PEOPLE.set_index("ssn").index,
+    "multiindex alone": lambda: PEOPLE.set_index(["name", "ssn"]).index,
+    "two rows of columns": lambda: pd.concat({"a": PEOPLE}, axis=1),
+    "joined": lambda: PEOPLE.rename(columns={"ssn": " SSN_x"}),
+}
+LAZY = ["polars lazy", "duckdb", "dask"]
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNT if name not in LAZY])
+def test_the_values_of_a_private_column_are_learnt_from_any_table(name: str, guard: Guard) -> None:
+    guard.hide(None, ["ssn"])
+    table = LEARNT[name]()
+    for _ in range(2):
+        guard.learn(table)
+        assert guard.clean("078-05-1120 987-65-4320") == "[private: ssn] [private: ssn]"
+        assert guard.summary("ssn") == "by name, and 5 of 5 distinct values wherever they stand"
+    assert guard.names == ("ssn",)
+    assert guard.clean("Ann Miller 52000") == "Ann Miller 52000"
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_what_would_have_to_be_computed_is_not_learnt(name: str, guard: Guard) -> None:
+    guard.hide(None, ["ssn"])
+    guard.learn(LEARNT[name]())
+    assert guard.summary("ssn") == "by name"
+
+
+@pytest.mark.parametrize(
+    "thing", [None, 3, "ssn", [1], {"ssn": ["078-05-1120"]}, object(), pd, pd.DataFrame, np.ones(3)]
+)
+def test_learning_of_what_is_no_table_does_nothing(thing: object, guard: Guard) -> None:
+    guard.hide(None, ["ssn"])
+    guard.learn(thing)
+    assert guard.summary("ssn") == "by name"
+
+
+def test_changed_and_appended_values_are_learnt_again(guard: Guard) -> None:
+    table = PEOPLE[["ssn", "age"]].copy()
+    guard.learn(table)  # nothing is private yet
+    guard.hide(None, ["ssn"])
+    guard.learn(table)
+    table.loc[1, "ssn"] = "111-22-3333"
+    guard.learn(table)
+    table.loc[len(table)] = ["222-33-4444", 1]
+    guard.learn(table)
+    assert guard.clean("219-09-9999 111-22-3333 222-33-4444") == "[private: ssn] [private: ssn] [private: ssn]"
+    guard.release(["SSN"])
+    guard.learn(table)
+    assert guard.clean("111-22-3333") == "111-22-3333"
+    guard.hide(None, ["ssn"])
+    guard.learn(table)
+    assert guard.clean("111-22-3333") == "[private: ssn]"
+
+
+def test_an_empty_table_and_odd_values_are_learnt(guard: Guard) -> None:
+    guard.hide(None, ["v"])
+    guard.learn(pd.DataFrame({"v": []}))
+    guard.learn(pl.DataFrame({"v": []}))
+    guard.learn(pd.DataFrame({"v": pd.Series([["inner-one"], {"k": "inner-two"}, None, np.nan], dtype=object)}))
+    assert guard.clean("inner-one inner-two") == "[private: v] [private: v]"
+
+
+def test_a_learnt_table_is_not_kept(guard: Guard) -> None:
+    guard.hide(None, ["ssn"])
+    table = PEOPLE.copy()
+    guard.learn(table)
+    there = weakref.ref(table)
+    del table
+    gc.collect()
+    assert there() is None
 
 
 def test_a_value_that_pandas_cut_is_recognised_by_its_beginning(guard: Guard) -> None:

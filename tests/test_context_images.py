@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -386,7 +387,6 @@ def test_an_open_file_keeps_its_size():
     "array",
     [
         np.zeros((32, 40), "uint8"),
-        np.zeros((32, 40), bool),
         np.full((16, 20, 3), 7, "uint8"),
         np.full((16, 20, 4), 7, "uint8"),
         np.linspace(0, 1, 16 * 20 * 3).reshape(16, 20, 3),
@@ -412,6 +412,7 @@ def test_an_array_that_looks_like_a_picture_is_one(array):
         np.zeros((40, 40, 3), "uint16"),
         np.zeros((40, 40, 3), "int8"),
         np.zeros((40, 40, 3), bool),
+        np.eye(50) > 0,
         np.zeros((40, 40)),
         np.zeros((40, 40, 3)) + 1.5,
         np.full((40, 40, 3), np.nan),
@@ -431,7 +432,6 @@ def test_the_levels_of_an_array_are_its_pixels():
     levels = np.arange(256, dtype="uint8").reshape(16, 16).repeat(2, 0).repeat(2, 1)
     assert (np.asarray(decoded(levels).convert("L")) == levels).all()
     assert (np.asarray(decoded(np.stack([levels / 255] * 3, -1)).convert("L")) == levels).all()
-    assert np.asarray(decoded(np.eye(40, dtype=bool)).convert("L")).max() == 255
 
 
 def test_an_image_of_ipython_is_sent(tmp_path):
@@ -513,6 +513,40 @@ def test_an_svg_is_drawn(tmp_path):
         sent = decoded(each).convert("RGB")
         assert sent.size == (200, 100)
         assert [sent.getpixel(place) for place in ((50, 50), (150, 50))] == [(0, 0, 255), (255, 255, 255)]
+
+
+@pytest.mark.parametrize(
+    ("rest", "font"),
+    [
+        ("", ""),
+        ("", 'font-family="Unheard Of"'),
+        ("", 'style="fill: #000; font-family: Unheard, Of"'),
+        ("", "style=\"font: bold 30px 'Unheard Of'; fill: #000\""),
+        ("<style>text { font-family: Unheard }</style>", ""),
+        ("<style>text { font: 30px Unheard !important }</style>", 'style="font-family: inherit"'),
+    ],
+)
+def test_the_text_of_an_svg_is_drawn_whatever_its_font_and_said(rest, font):
+    words = f'<text y="40" font-size="30" {font}>Hello,\n <tspan>World</tspan></text>'
+    data = (SVG_HEAD + f'width="200" height="60">{rest}{words}</svg>').encode()
+    assert np.asarray(decoded(data).convert("L")).min() < 128
+    assert described(data).text.endswith("PNG; text in it: Hello, World")
+    assert described(data, replace(LOOK, pictures=False)).text.endswith("not sent; text in it: Hello, World")
+
+
+def test_the_text_of_an_svg_is_bounded_and_guarded():
+    def text(body: str, look: Look = LOOK) -> Description:
+        return described(f'{SVG_HEAD}width="99" height="99">{body}</svg>'.encode(), look)
+
+    assert len(text("<text>many words</text>" * 1000).text) < 1200
+    assert text("<g/>").text.endswith("PNG")
+    assert "in a page" in text("<foreignObject><p>in a page</p></foreignObject>").text
+    guard = Guard()
+    guard.hide(pd.DataFrame({"ssn": ["078-05-1120", "219-09-9999", "457-55-5462"]}), ["ssn"])
+    private = text("<text>219-09-9999</text>", Look(guard))
+    assert (private.images, private.withheld) == ((), ("ssn",))
+    assert "219-09" not in private.text
+    assert "picture withheld" in private.text
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ import uuid
 import xmlrpc.client
 from typing import Any
 
+import IPython.display
 import numpy as np
 import pandas as pd
 import pytest
@@ -749,6 +750,34 @@ class Bundle:
         return {"text/plain": f"a bundle {how}", "image/png": base64.b64encode(PIXEL).decode()}
 
 
+class PlainBundle:
+    def _ai_repr_(self) -> Any:
+        return {"text/plain": "a bundle without keywords"}
+
+
+class OfNotebooks:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
+        return {"text/html": "<b>bundled</b>", "text/plain": f"bundled {object()}"}
+
+
+class OfMarkdown:
+    def _repr_markdown_(self) -> str:
+        return "# head"
+
+
+class OfLatex:
+    def _repr_latex_(self) -> str:
+        return "$x$"
+
+
+class Silent:
+    def _repr_markdown_(self) -> None:
+        return None
+
+    def _repr_latex_(self) -> str:
+        raise ValueError
+
+
 class AsyncBundle:
     async def _ai_repr_(self, **_: object) -> Any:
         return {"text/markdown": "*ready*"}
@@ -790,6 +819,30 @@ def test_a_mime_bundle_is_text_and_picture() -> None:
     assert found.text == "a bundle {'multimodal': True}"
     assert [image.media_type for image in found.images] == ["image/png"]
     assert text(AsyncBundle()) == "*ready*"
+    assert text(PlainBundle()) == "a bundle without keywords"
+
+
+@pytest.mark.parametrize("name", ["HTML", "Markdown", "Latex", "Math", "Javascript", "Pretty", "Code"])
+def test_what_ipython_displays_is_described_by_its_data(name: str) -> None:
+    found = kinds.describe(getattr(IPython.display, name)("<b>of 123-45-6789\x1b</b>"), look())
+    assert (found.kind, found.text) == (name, "<b>of 123-45-6789\\x1b</b>")
+
+
+def test_the_data_of_json_is_json() -> None:
+    assert text(IPython.display.JSON({"a": [1, "é"]})) == '{"a": [1, "é"]}'
+
+
+def test_an_object_without_a_repr_says_what_it_shows_in_a_notebook() -> None:
+    assert text(OfNotebooks()) == "bundled <object object>"
+    assert text(OfMarkdown()) == "# head"
+    assert text(OfLatex()) == "$x$"
+    assert text(Silent()).startswith("Silent object")
+
+
+def test_what_a_notebook_shows_of_private_attributes_is_not_described() -> None:
+    row = OfMarkdown()
+    row.ssn = "123-45-6789"  # type: ignore[attr-defined]
+    assert "[private: ssn]" in text(row)
 
 
 def test_a_damaged_picture_is_noted_and_the_text_stays() -> None:

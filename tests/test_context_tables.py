@@ -242,8 +242,10 @@ def test_a_lazy_frame_is_not_computed_beyond_its_first_rows() -> None:
     source = register_io_source(read, schema={"n": pl.Int64, "word": pl.String})
     found = described(source)
     assert found.shape == "rows not counted (lazy) × 2 columns"
-    assert found.rows == 6
-    assert asked == [6]
+    assert (found.rows, asked) == (0, [])
+    assert "not read unasked" in found.text
+    found = described(source, rows=6)
+    assert (found.rows, asked) == (6, [6])
     assert "first 6 rows" in found.text
 
 
@@ -251,7 +253,7 @@ def test_a_relation_of_duckdb_shows_schema_and_first_rows() -> None:
     relation = duckdb.sql(
         "select i as n, {'ssn': 'secret', 'x': i} as s, 'a'::ENUM('a', 'b') as ssn from range(10) t(i)"
     )
-    found = described(relation, "ssn")
+    found = described(relation, "ssn", rows=6)
     assert "rows not counted (lazy) × 3 columns" in found.text
     assert "ENUM (private: withheld)" in found.text
     assert "{'ssn': (private), 'x': 0}" in found.text
@@ -270,7 +272,8 @@ def test_of_a_dask_table_one_partition_is_read() -> None:
     table = dd.from_map(part, range(5), meta=meta)
     found = described(table)
     assert "dask DataFrame: rows not counted (lazy) × 2 columns" in found.text
-    assert found.rows == 4
+    assert (found.rows, read) == (0, [])
+    assert described(table, rows=6).rows == 4
     assert set(read) == {0}
     assert described(table["word"]).kind == "column"
 

@@ -15,6 +15,10 @@ ROOM = 12_000
 """Characters that the description of one object may take where nothing else is asked for: about 4,000 tokens."""
 
 
+_MARGIN = 20_000
+_LEFT_OUT = "characters left out"
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How closely an object is looked at.
@@ -46,7 +50,14 @@ class Look:
 
     def text(self, text: str, longest: int | None = None) -> str:
         """Write a text of several lines: guarded, then cut in the middle with a visible notice."""
-        return shortened(self.guard.clean(text), self.room if longest is None else longest, what="characters left out")
+        longest = self.room if longest is None else longest
+        if len(text) <= longest + 2 * _MARGIN:
+            return shortened(self.guard.clean(text), longest, what=_LEFT_OUT)
+        # Of a huge text only both ends are shown; what is guarded beyond them is longer than any secret.
+        ends = [self.guard.clean(end) for end in (text[: longest + _MARGIN], text[-longest - _MARGIN :])]
+        head, tail = _ends(longest, _LEFT_OUT)
+        left = len(text) - head - tail
+        return f"{ends[0][:head]}\n[… {left:,} {_LEFT_OUT} …]\n{ends[1][len(ends[1]) - tail :]}"
 
     def deeper(self, room: int) -> Look:
         """Look at something inside of this object."""
@@ -98,9 +109,14 @@ def shortened(text: str, longest: int, what: str = "") -> str:
         return text
     if not what:
         return text[: (longest + 1) // 2 - 1] + "…" + text[len(text) - longest // 2 :] if longest > 1 else "…"
-    room = max(0, longest - len(what) - 20)
-    head, tail = room - room // 3, room // 3
+    head, tail = _ends(longest, what)
     return f"{text[:head]}\n[… {len(text) - head - tail:,} {what} …]\n{text[len(text) - tail :]}"
+
+
+def _ends(longest: int, what: str) -> tuple[int, int]:
+    """Say how many characters of the beginning and of the end are kept, two to one."""
+    room = max(0, longest - len(what) - 20)
+    return room - room // 3, room // 3
 
 
 def _one_line(text: str) -> str:

@@ -54,12 +54,14 @@ def gather(
     look: Look,
     *,
     room: int,
+    dense: float = 2.5,
     looking: Callable[[Source], None] = lambda _: None,
 ) -> Gathered:
     """Put a question together: what stands beside it, then its text, where objects stand in it.
 
-    `room` is the most tokens it may have; `looking` is told what is described next. Raises TooLarge, naming each part
-    with its size, for what does not fit, and CommandError for what cannot be described, and for an empty question.
+    `room` is the most tokens it may have, `dense` how many characters of a table are one at the least; `looking` is
+    told what is described next. Raises TooLarge, naming each part with its size, for what does not fit, and
+    CommandError for what cannot be described, and for an empty question.
     """
     if not isinstance(question, (str, list, tuple)):
         raise CommandError(f"The question is {type(question).__name__}, not text.", hint="Pass a string.")
@@ -68,7 +70,7 @@ def gather(
         raise CommandError("The question is empty.", hint="Write it below the %%kimi line.")
     sources = [piece for piece in (*beside, *pieces) if isinstance(piece, Source)]
     describe = partial(_described, looking=looking)
-    look = _shared(look, len(sources), sum(len(piece) for piece in pieces if isinstance(piece, str)), room)
+    look = _shared(look, len(sources), sum(len(piece) for piece in pieces if isinstance(piece, str)), int(room * dense))
     items = [Item("question", "question", ())]
     pairs: list[tuple[int, Part]] = []  # which item a part belongs to, in the order of the message
     for source in beside:
@@ -94,11 +96,11 @@ def gather(
 
 
 def _shared(look: Look, objects: int, question: int, room: int) -> Look:
-    """Share what room there is among the objects of a question."""
+    """Share what room there is, in characters, among the objects of a question."""
     if not objects:
         return look
-    characters = max(_LEAST_ROOM, (room * 3 - question) // objects)  # three bytes a token is the cautious estimate
-    pictures = min(look.picture_room, _PICTURES // objects, max(4_000, room * 3 // objects))
+    characters = max(_LEAST_ROOM, (room - question) // objects)
+    pictures = min(look.picture_room, _PICTURES // objects, max(4_000, room // objects))
     return replace(look, room=characters if look.full else min(ROOM, characters), picture_room=pictures)
 
 
@@ -107,7 +109,7 @@ def _described(source: Source, look: Look, looking: Callable[[Source], None]) ->
     description = kinds.describe(source.value, look) if source.describe is None else source.describe(look)
     if description.images and not look.pictures:
         texts = [part for part in description.parts if isinstance(part, Text)]
-        return replace(description, parts=(*texts, Text("[picture left out]")), omitted="picture left out")
+        return replace(description, parts=(*texts, Text("[picture left out]")), omitted="picture")
     return description
 
 

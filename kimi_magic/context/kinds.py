@@ -50,6 +50,12 @@ def roots(obj: object) -> set[str]:
     return {str(cls.__module__).partition(".")[0] for cls in type(obj).__mro__ if cls is not object}
 
 
+def is_data(obj: object) -> bool:
+    """Whether it is a table, an array, a figure or an image of some library: something that is not made in a second."""
+    found = roots(obj) - {"builtins", "pathlib", "IPython"}
+    return any(found & modules for _, modules in _KINDS)
+
+
 _SLOW = {"plotly", "altair", "dask", "dask_expr", "duckdb", "_duckdb", "modin", "ibis", "pyspark"}
 
 
@@ -80,8 +86,8 @@ def describe(obj: object, look: Look) -> Description:
 
 def _by_kind(obj: object, look: Look) -> Description:
     for module in _candidates(obj):
-        if module.__name__.endswith(".objects") and (drawn := _drawn(obj, look)) is not None:
-            return drawn
+        if module.__name__.endswith(".objects") and (found := _drawn(obj, look) or _shown(obj, look)) is not None:
+            return found
         try:
             description: Any = module.describe(obj, look)
         except (KeyboardInterrupt, KimiError):
@@ -123,6 +129,15 @@ def _drawn(obj: object, look: Look) -> Description | None:
     except BaseException:  # noqa: BLE001  # the object's own drawing
         return None
     return replace(_by_kind(picture, look), kind=look.word(type_name(obj))) if picture else None
+
+
+def _shown(obj: object, look: Look) -> Description | None:
+    try:
+        return protocols.shown(obj, look)
+    except (KeyboardInterrupt, KimiError):
+        raise
+    except BaseException:  # noqa: BLE001  # the object's own attributes
+        return None
 
 
 def brief(obj: object, look: Look) -> str:

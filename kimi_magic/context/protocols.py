@@ -14,11 +14,11 @@ from typing import Any
 
 from kimi_magic.context import describers
 from kimi_magic.context.description import Description, Look
-from kimi_magic.context.objects.saying import legible, said, static, type_name
+from kimi_magic.context.objects.saying import legible, public_vars, said, static, type_name, unaddressed
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Part, Text
 
-__all__ = ["Own", "hook", "own"]
+__all__ = ["Own", "hook", "own", "shown"]
 
 _TEXTS = ("text/markdown", "text/plain", "application/json", "text/html")
 _IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif")
@@ -49,6 +49,53 @@ class Own:
             case other:
                 return f"{name} as {brief(other, look)}"
         return f"{name} {look.word(words, max(20, min(look.room, 160) - len(name)))}"
+
+
+_DISPLAYED = frozenset({"HTML", "Markdown", "Latex", "Math", "JSON", "Javascript", "Pretty", "Code"})
+
+
+def shown(obj: object, look: Look) -> Description | None:
+    """Describe an object by the text that a notebook shows for it, where it has no repr of its own; None for none.
+
+    That is the data of IPython's HTML, Markdown, …; what `_repr_mimebundle_` gives as text/plain; `_repr_markdown_`; or
+    `_repr_latex_`.
+    """
+    if any(look.hides(name) for name in public_vars(obj)):
+        return None
+    text = _data(obj) or _notebook_text(obj)
+    if not text:
+        return None
+    return Description.of(look.word(type_name(obj)), look.text(legible(text)), omitted=_middle(text, look))
+
+
+def _data(obj: Any) -> str:
+    """Give the data of IPython.display.HTML and the like."""
+    classes = {cls.__name__ for cls in type(obj).__mro__ if cls.__module__.startswith("IPython.")}
+    if not classes & _DISPLAYED or (data := getattr(obj, "data", None)) is None:
+        return ""
+    return data if isinstance(data, str) else _json(data)
+
+
+def _notebook_text(obj: object) -> str:
+    if static(obj, "__repr__") is not object.__repr__:
+        return ""
+    for name in ("_repr_mimebundle_", "_repr_markdown_", "_repr_latex_"):
+        try:
+            method = hook(obj, name)
+            found = method() if method is not None else None
+        except Exception:  # noqa: BLE001, S112  # then it does not show itself
+            continue
+        found = found[0] if isinstance(found, tuple) and found else found
+        found = found.get("text/plain") if isinstance(found, dict) else found
+        if isinstance(found, str) and found:
+            return unaddressed(found)
+    return ""
+
+
+def _json(data: Any) -> str:
+    import json
+
+    return json.dumps(data, ensure_ascii=False, default=said)
 
 
 def hook(obj: object, name: str) -> Callable[..., Any] | None:
@@ -84,7 +131,16 @@ def _askable(obj: object, look: Look, *, pictures: bool) -> Iterator[tuple[str, 
     if plain := hook(obj, "_repr_llm_"):
         yield "_repr_llm_", lambda: _text_of(plain())
     if bundle := hook(obj, "_ai_repr_"):
-        yield "_ai_repr_", lambda: _bundled(_awaited(bundle(multimodal=pictures)))
+        yield "_ai_repr_", lambda: _bundled(_awaited(_asked(bundle, pictures=pictures)))
+
+
+def _asked(bundle: Callable[..., Any], *, pictures: bool) -> Any:
+    try:
+        parameters = inspect.signature(bundle).parameters.values()
+    except (TypeError, ValueError):
+        return bundle(multimodal=pictures)
+    told = any(p.name == "multimodal" or p.kind is p.VAR_KEYWORD for p in parameters)
+    return bundle(multimodal=pictures) if told else bundle()
 
 
 def _takes_two(describer: Callable[..., Any]) -> bool:
@@ -131,10 +187,8 @@ def _bundled(value: Any) -> _Bundle | None:
     data = value[0] if isinstance(value, tuple) and value else value
     if not isinstance(data, dict):
         raise TypeError(f"it gave {type_name(value)}, no MIME bundle")
-    import json
-
     found = next((data[kind] for kind in _TEXTS if data.get(kind)), "")
-    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=said)
+    text = found if isinstance(found, str) else _json(found)
     picture = next((data[kind] for kind in _IMAGES if data.get(kind)), b"")
     if not text and not picture:
         raise ValueError(f"none of {', '.join(map(str, data)) or 'nothing'} can be sent")

@@ -33,12 +33,13 @@ class Describe:
         obj: object,
         *,
         rows: int | None = None,
-        columns: Sequence[str] = (),
+        columns: Sequence[str] | str = (),
         full: bool = False,
         room: int = ROOM,
     ) -> Description:
         """Describe an object as it is for a question: in at most `room` characters of text, and its pictures."""
-        look = Look(self.guard(), rows=rows, columns=tuple(columns), full=full, room=room)
+        wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+        look = Look(self.guard(), rows=rows, columns=wanted, full=full, room=room)
         return kinds.describe(obj, look)
 
     def register(self, kind: type | str, describer: Function | None = None) -> Any:

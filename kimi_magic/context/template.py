@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from types import CodeType
@@ -35,9 +36,14 @@ def split(body: str) -> list[str | Expression]:
         while (source := _expression(body[start + 2 : end])) is None:
             end = body.find("}}", end + 1)
             if end < 0 or end - start > _LONGEST:
+                inside = body[start + 2 : first].strip()[:80]
+                spec = re.fullmatch(r"[\w.\[\]'\"()]+(?:![rsa])?(?::[^{}]*)?", inside)
+                form = (
+                    f'A format goes into an f-string: {{{{ f"{{{inside}}}" }}}}. ' if spec and '"' not in inside else ""
+                )
                 raise CommandError(
-                    f"{{{{{body[start + 2 : first][:80]}}}}} is no Python expression.",
-                    hint="With --raw, braces are text like any other.",
+                    f"{{{{ {inside} }}}} is no Python expression.",
+                    hint=f"{form}With --raw, braces are text like any other.",
                 )
         pieces += [body[position:start], Expression(source)]
         position = end + 2

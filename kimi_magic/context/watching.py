@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kimi_magic.errors import KimiError
+from kimi_magic.errors import Interrupted, KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -115,4 +115,4 @@ def last_failure() -> BaseException | None:
 
 
 def _is_the_users(error: object) -> bool:
-    return isinstance(error, BaseException) and not isinstance(error, KimiError | KeyboardInterrupt)
+    return isinstance(error, BaseException) and not isinstance(error, KimiError | Interrupted)

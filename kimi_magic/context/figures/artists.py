@@ -9,7 +9,7 @@ from typing import Any
 from kimi_magic.context.figures.axes import along, categories, counts_periods, text_of
 from kimi_magic.context.figures.chart import Drawn
 
-__all__ = ["artists", "read"]
+__all__ = ["artists", "labels", "read"]
 
 _MOST_PATHS = 1000  # of one area
 
@@ -31,6 +31,12 @@ def _members(container: Any) -> Iterator[Any]:
         yield from _members(whiskers)
 
 
+def labels(artist: Any) -> list[str]:
+    """Give the labels of an artist and of what it is made of: that of a histogram is on its first bar."""
+    members = _members(artist) if isinstance(artist, tuple) else ()
+    return list(dict.fromkeys(str(each.get_label()) for each in (artist, *members)))
+
+
 def read(artist: Any, axes: Any) -> Drawn:
     """Read what an artist shows; may raise whatever an artist of somebody's own does."""
     reader = next((reader for test, reader in _READERS if hasattr(artist, test)), None)
@@ -38,7 +44,7 @@ def read(artist: Any, axes: Any) -> Drawn:
 
 
 def _bars(container: Any, axes: Any) -> Drawn:
-    upright, label = container.orientation != "horizontal", container.get_label()
+    upright, label = container.orientation != "horizontal", _own_label(container)
     position, length = ("x", "y") if upright else ("y", "x")
     side, other = ("width", "height") if upright else ("height", "width")
     starts = [getattr(patch, f"get_{position}")() for patch in container.patches]
@@ -50,6 +56,12 @@ def _bars(container: Any, axes: Any) -> Drawn:
         return Drawn("histogram", label, {"from": along(starts, axis), "to": along(ends, axis), "height": lengths})
     middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
     return Drawn("bars" if upright else "horizontal bars", label, {position: along(middles, axis), length: lengths})
+
+
+def _own_label(container: Any) -> str:
+    """Give its label, or that of its first bar; a name that begins with _ is matplotlib's own."""
+    found = (str(each.get_label()) for each in (container, *container.patches[:1]))
+    return next((label for label in found if not label.startswith("_")), "")
 
 
 def _error_bars(container: Any, axes: Any) -> Drawn:

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from kimi_magic.context.description import Look
-from kimi_magic.context.figures.artists import artists, read
+from kimi_magic.context.figures.artists import artists, labels, read
 from kimi_magic.context.figures.axes import categories, moment, text_of
 from kimi_magic.context.figures.chart import Chart, drawn_line, drawn_lines
 from kimi_magic.context.figures.data import listed, named, quoted, said
@@ -156,7 +156,7 @@ def _private(axes: Any, watch: Watch) -> bool:
     for artist in artists(axes):
         try:
             drawn = read(artist, axes)
-            found.append(watch.label(drawn.label))
+            found.append(watch.labels({drawn.label: 0, **dict.fromkeys(labels(artist))}))
             shown = [listed(values) for values in drawn.data.values()]
             # The corners of an area, before matplotlib 3.10, include those on its base.
             shown += [[value for value in values if value] for values in shown if drawn.kind == "area"]

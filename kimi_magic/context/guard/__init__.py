@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import accumulate
 
 from kimi_magic.context.guard import secrets, spans, values
@@ -21,6 +22,7 @@ __all__ = ["Guard"]
 
 # What joining makes of a column's name: ssn_x, ssn_y (pandas), ssn_right (polars), ssn_1, ssn:1 (duckdb), ssn.1.
 _JOINED = re.compile(r"(?:_(?:x|y|l|r|left|right|old|new|\d{1,3})|[:.]\d{1,3})$")
+_MOST_TABLES = 10_000
 _PLACEHOLDER = re.compile(r"\[((?:redacted|private): [^\[\]\n]{1,100})\]")
 
 
@@ -30,6 +32,7 @@ class Guard:
     def __init__(self) -> None:
         self._columns = Columns()
         self._credentials = Credentials()
+        self._learnt: dict[int, int] = {}
 
     def __repr__(self) -> str:
         return f"Guard(private={list(self.names)})"
@@ -44,9 +47,37 @@ class Guard:
         names = self._asked(table, [columns] if isinstance(columns, str) else [str(column) for column in columns])
         read = [(name, self._read(table, name)) for name in names]
         for name, found in read:
-            self._columns.setdefault(name, Column()).add(found, self._columns.room())
-        self._columns.settle()
+            self._columns.setdefault(self._columns.known(name) or name, Column()).add(found, self._columns.room())
+            self._columns.settle()
         return names
+
+    def learn(self, table: object) -> None:
+        """Guard also the values that `table` has now in columns that are private by their name.
+
+        Never raises. What would have to be computed first (a lazy table) is left alone, and so is a table that looks
+        as it did the last time: by its length, and by about 64 values of each private column, evenly drawn.
+        """
+        if self._columns:
+            with suppress(Exception):  # any library, in any state
+                self._learn(table)
+
+    def _learn(self, table: object) -> None:
+        names = {} if values.lazy(table) else {name: self._behind(name) for name in values.columns_of(table)}
+        private = {name: column for name, column in names.items() if column is not None}
+        if not private:
+            return
+        mark = values.fingerprint(table, list(private))
+        if self._learnt.get(id(table)) == mark:
+            return
+        new = False
+        for name, column in private.items():
+            with suppress(CommandError):
+                new |= self._columns[column].add(self._read(table, name), self._columns.room())
+        if new:
+            self._columns.settle()
+        if len(self._learnt) >= _MOST_TABLES:
+            self._learnt.clear()
+        self._learnt[id(table)] = mark
 
     def _asked(self, table: object, names: list[str]) -> tuple[str, ...]:
         known = values.columns_of(table) if table is not None else names
@@ -65,12 +96,14 @@ class Guard:
     def release(self, columns: Iterable[object] | str) -> tuple[str, ...]:
         """Make private columns public again; one that is not private raises CommandError."""
         names = [columns] if isinstance(columns, str) else [str(column) for column in columns]
-        for name in names:
-            if name not in self._columns:
+        known = [self._columns.known(name) for name in names]
+        for name, column in zip(names, known, strict=True):
+            if column is None:
                 raise values.unknown(name, self.names)
-        for name in names:
-            self._columns.pop(name, None)
+        for column in known:
+            self._columns.pop(column or "", None)
         self._columns.settle()
+        self._learnt.clear()
         return tuple(names)
 
     @property
@@ -89,19 +122,23 @@ class Guard:
     def hides(self, column: object) -> bool:
         """Whether a column of this name is private. A tuple (of a MultiIndex) is, where any of its levels is.
 
-        So is what a join makes of the name of a private column: `ssn_x`, `ssn_right`, `ssn_1`.
+        So is what a join makes of the name of a private column: `ssn_x`, `ssn_right`, `ssn_1`. Upper and lower case
+        and the white space around a name make no difference.
         """
-        if not self._columns:
-            return False
+        return bool(self._columns) and self._behind(column) is not None
+
+    def _behind(self, column: object) -> str | None:
+        """Give the private column that one of this name is, or was made of."""
         if isinstance(column, tuple):
-            return str(column) in self._columns or any(map(self.hides, column))
-        name = str(column)
-        while name not in self._columns:
+            known = (self._columns.known(str(column)), *map(self._behind, column))
+            return next((name for name in known if name is not None), None)
+        name = str(column).strip().casefold()
+        while (known_as := self._columns.known(name)) is None:
             shorter = _JOINED.sub("", name)
             if shorter == name:
-                return False
+                return None
             name = shorter
-        return True
+        return known_as
 
     def holds(self, values_shown: Iterable[object]) -> str:
         """Name the private column that these values come from, whatever they are called now; empty for none.
@@ -124,6 +161,10 @@ class Guard:
         """Replace each secret and each distinctive value of a private column by a visible placeholder."""
         found = self._spans(text)
         return spans.replaced(text, found) if found else text
+
+    def found_in(self, text: str) -> tuple[str, ...]:
+        """Name the private columns, sorted, of which a value stands in this text. Secrets are not looked for."""
+        return tuple(sorted(self._columns.found_in(self._without_placeholders(text)))) if self._columns else ()
 
     def clean_counted(self, text: str) -> tuple[str, Counter[str]]:
         """Clean a text, and count what was replaced: "API key", "value of ENV_NAME", "private: ssn"."""

@@ -45,7 +45,10 @@ _ANNOTATED = r":[ \t]*[A-Za-z][\w.|\[\] ]{0,40}="
 _BETWEEN = rf"(?:[ \t*]{{0,20}}(?:{_ANNOTATED}|=>|:=|!=|==?|:)[ \t*]{{0,20}}|(?P<xml>>))"
 _SCHEME = r"(?:(?:bearer|basic|token|apikey|bot)[ \t]+)?"
 _QUOTE = r"[rbufRBUF]{0,2}(?P<quote>\\{0,6}(?:\"\"\"|'''|[\"'`]))"
-_QUOTED = rf"{_QUOTE}{_SCHEME}(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\\\n{MASK}])){{3,5000}})"
+_TYPED = (
+    r"(?:(?:[A-Za-z]{0,40}str(?:ing)?|bytes|bytearray)(?:, [\d,]{1,12} characters)?[ \t]+)?"  # our own descriptions
+)
+_QUOTED = rf"{_TYPED}{_QUOTE}{_SCHEME}(?P<quoted>(?:(?!(?P=quote))(?:\\.|[^\\\n{MASK}])){{3,5000}})"
 _BARE = rf"(?P<bare>(?:[^\s\"'`<>,;&()\[\]{{}}\\{MASK}]|\\(?![nrt\"'\\])){{1,1000}})"
 _LINE = rf"(?P<line>(?:[^\s\"'`<>\\{MASK}]|\\(?![nrt\"'\\])){{1,1000}})"
 
@@ -131,7 +134,8 @@ def _read(keyword: str, text: str, at: int) -> Span | None:
         return None
     family: Family = _FAMILY.get(keyword, "key")
     if found["quoted"] is not None:
-        return Span(*found.span("quoted"), _LABEL[family]) if _quoted(family, found["quoted"]) else None
+        secret = _quoted(family, found["quoted"]) or _field(keyword, found, text[:at])
+        return Span(*found.span("quoted"), _LABEL[family]) if secret else None
     return _bare(family, found, text)
 
 
@@ -160,6 +164,23 @@ def _quoted(family: Family, value: str) -> bool:
     return family == "password" or looks_random(value) or _mixed(value)
 
 
+_LETTERS = re.compile(r"[A-Za-z]{12,200}$")
+_QUOTED_NAME = re.compile(r"[\"'][\w-]{0,40}$")
+_WORDS = re.compile(
+    r"(?i)your|example|placeholder|dummy|change|insert|enter|replace|sample|redact|hidden|identifier|literal|string"
+    r"|number|keyword|operator|comment|white|newline|punct|expression|declaration|statement|comma|bracket|paren"
+)
+
+
+def _field(keyword: str, found: re.Match[str], before: str) -> bool:
+    """Whether letters alone are a token or key: those of a field of its name, `"token": "…"`."""
+    if keyword not in {"token", "key"} or found["name"].lower().endswith("s") or not _QUOTED_NAME.search(before[-50:]):
+        return False
+    value = found["quoted"]
+    words = _WORDS.search(value) or _SPEAKS_OF_ITSELF.search(value)
+    return bool(_LETTERS.match(value)) and not words and not placeholder(value)
+
+
 def _mixed(value: str) -> bool:
     return " " not in value and any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
 
@@ -171,6 +192,10 @@ def _bare(family: Family, found: re.Match[str], text: str) -> Span | None:
     environment = found["name"].isupper() and text[start - 1] == "=" and bool(_ENVIRONMENT.search(before))
     whole = _REST_OF_LINE.match(text, start) if environment else None
     end = whole.end() if whole else end
+    if family == "password" and not environment and (connection := _in_connection(text, start, before)):
+        return connection if _told(text[start : connection.end]) else None
+    if family == "password" and (more := _AND_MORE.match(text, end)):
+        end = more.end()
     value = text[start:end] if environment else text[start:end].rstrip(".:!?")
     if len(value) < _SHORTEST_BARE or placeholder(value) or value.lower() in _TYPES:
         return None
@@ -183,6 +208,37 @@ def _bare(family: Family, found: re.Match[str], text: str) -> Span | None:
     return Span(start, start + len(value), _LABEL[family])
 
 
+_AND_MORE = re.compile(rf"(?:&(?![\w.-]{{1,40}}=)[^\s&,;()\[\]\"'`<>\\{MASK}]{{1,200}}){{1,20}}")  # no query goes on
+_AMONG_PAIRS = re.compile(r"(?:=[^=\n]{0,60};[ \t]*|[?&])[\w -]{0,30}$")  # Server=x;Password=…, ?user=x&password=…
+_TO_SEMICOLON = re.compile(
+    rf"(?:[^;\n\r\"'`<>\\{MASK}]{{1,200}}(?=;[ \t]*(?:[\w ]{{1,40}}=(?!=)|[\"'`\n\r)]|$))"
+    rf"|[^;\s\"'`<>\\{MASK}]{{1,200}})"
+)
+_TO_AMPERSAND = re.compile(rf"[^&;\s\"'`<>\\{MASK}]{{1,200}}")
+_NEXT_PAIR = re.compile(r";[ \t]*[\w ]{1,40}=(?!=)")
+
+
+def _in_connection(text: str, start: int, before: str) -> Span | None:
+    """Find the value of a password between `key=value;` pairs, or in a URL's query: all up to where the next begins."""
+    if text[start - 1] != "=" or text[start - 2].isspace():
+        return None
+    pairs = _AMONG_PAIRS.search(before)
+    found = (_TO_AMPERSAND if pairs and pairs[0][0] in "?&" else _TO_SEMICOLON).match(text, start)
+    if not found or not (pairs or _NEXT_PAIR.match(text, found.end())):
+        return None
+    return Span(start, found.end(), PASSWORD)
+
+
+def _told(value: str) -> bool:
+    """Whether a value is no variable, call or placeholder, where code is unlikely: letters alone are a password."""
+    if len(value) < _SHORTEST_BARE or placeholder(value) or value.lower() in _TYPES or _CALL.match(value):
+        return False
+    return not (_CODE.match(value) and ("." in value or _SPEAKS_OF_ITSELF.search(value)))
+
+
+_CALL = re.compile(r"[A-Za-z_][\w.]*[(\[]", re.ASCII)
+
+
 def _is_code(value: str, after: str) -> bool:
     """Whether a value is a name, a call or the like: `password = password1` is code, `password = hunter2` is none."""
     if after in {"(", "["}:
@@ -191,7 +247,8 @@ def _is_code(value: str, after: str) -> bool:
 
 
 _OPTION = re.compile(
-    r"--[\w-]{0,40}(?:password|passwd|passphrase|secret|token|api-?key|access-?key)[ =]"
+    r"--[\w-]{0,40}(?:(?P<password>pass(?:word|wd|phrase)=)"
+    r"|(?:password|passwd|passphrase|secret|token|api-?key|access-?key)[ =])"
     rf"\\*[\"']?(?P<bare>[^\"'`<>\s\\{MASK}]{{4,500}})",
     re.ASCII | re.IGNORECASE,
 )
@@ -201,9 +258,30 @@ def _option(text: str, at: int) -> Span | None:
     """Read `--password hunter2`."""
     found = _OPTION.match(text, at)
     value = found["bare"] if found else ""
-    if not found or value.startswith("-") or placeholder(value) or _is_code(value, "") or value.lower() in _TYPES:
+    if not found or value.startswith("-") or placeholder(value) or value.lower() in _TYPES:
+        return None
+    if _is_code(value, "") and not (found["password"] and _told(value)):
         return None
     return Span(*found.span("bare"), PASSWORD)
 
 
-RULES = [*(Rule(keyword, partial(_read, keyword)) for keyword in _NAMES), Rule("--", _option)]
+_PAIR = re.compile(
+    r"(?:auth(?!ors?\b)\w{0,20}[\"']?\s{0,9}[=:]\s{0,9}(?:(?:tuple|list)\b[^\[(\"'\n]{0,30})?|basic_?auth)[\[(]\s{0,20}"
+    rf"(?P<q1>[\"'])[^\"'\n{MASK}]{{1,200}}(?P=q1),\s{{0,20}}"
+    rf"(?P<q2>[\"'])(?P<quoted>(?:(?!(?P=q2))[^\n{MASK}]){{1,200}})(?P=q2),?\s{{0,20}}[\])]",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def _pair(text: str, at: int) -> Span | None:
+    """Read `auth=("ann", "hunter2")`."""
+    found = _PAIR.match(text, at)
+    return Span(*found.span("quoted"), PASSWORD) if found and _quoted("password", found["quoted"]) else None
+
+
+RULES = [
+    *(Rule(keyword, partial(_read, keyword)) for keyword in _NAMES),
+    Rule("auth", _pair),
+    Rule("basic", _pair),
+    Rule("--", _option),
+]

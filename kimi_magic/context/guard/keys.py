@@ -10,7 +10,17 @@ import base64
 import binascii
 import re
 
-from kimi_magic.context.guard.rules import PASSWORD, PEM, START, WEB_TOKEN, Rule, looks_random, placeholder, reading
+from kimi_magic.context.guard.rules import (
+    COOKIE,
+    PASSWORD,
+    PEM,
+    START,
+    WEB_TOKEN,
+    Rule,
+    looks_random,
+    placeholder,
+    reading,
+)
 from kimi_magic.context.guard.spans import MASK, Span
 
 __all__ = ["ANY_CASE", "EXACT"]
@@ -54,6 +64,7 @@ _KEYS = [
     _key("whsec_", r"whsec_[A-Za-z0-9+/]{24,100}={0,2}"),  # documentation of Stripe: webhook secret
     _key("hf_", rf"{START}hf_[A-Za-z0-9]{{30,60}}"),  # huggingface-access-token
     _key("api_org_", r"api_org_[A-Za-z0-9]{30,60}"),  # huggingface-organization-api-token
+    _key("dckr_", r"dckr_[po]at_[\w-]{20,100}"),  # GitHub: Docker personal and organization access tokens
     _key("npm_", r"npm_[A-Za-z0-9]{36}"),  # npm-access-token
     _key("pypi-Ag", rf"pypi-Ag{_W}{{30,1000}}"),  # pypi-upload-token
     _key("SG.", rf"{START}SG\.{_W}{{16,40}}\.{_W}{{16,80}}"),  # sendgrid-api-token
@@ -145,7 +156,31 @@ _BEARER = r"bearer(?:[ \t]+|%20)([\w.~+/-]{16,3000}={0,2})"
 _NETRC = rf"login\s+[^{_Q}]{{1,100}}\s+password[ \t]+([^{_Q}]{{1,200}})"
 _SQL = rf"(?:identified by|password) \\*[\"']([^\"'\n\\{MASK}]{{4,200}})\\*[\"']"
 
+_ONE = rf"[\w.%-]{{1,80}}=[^;{_Q}]{{0,4000}}"
+_COOKIE = rf"cookie\\*[\"']?[ \t]*:[ \t]*\\*[\"']?({_ONE}(?:;[ \t]*{_ONE}){{0,60}})"
+_SIGNATURE = r"signature(?:=|%3d)([a-z0-9%+/_~-]{20,1000}={0,2})"
+
+
+def _opening(value: str) -> bool:
+    """Whether one of a header's cookies lets somebody in: by its name, or because it was drawn."""
+    for cookie in value.split(";"):
+        name, _, secret = cookie.strip().partition("=")
+        if (
+            len(secret) >= _SHORTEST_COOKIE
+            and not placeholder(secret[:_LOOKED_AT])
+            and (_SESSION.search(name) or _drawn(secret))
+        ):
+            return True
+    return False
+
+
+_SESSION = re.compile(r"(?i)sess|sid$|auth|token|login|jwt|csrf|xsrf")
+_SHORTEST_COOKIE, _LOOKED_AT = 6, 200
+
 ANY_CASE = [
+    Rule("cookie", reading(_COOKIE, COOKIE, accepts=_opening, flags=re.IGNORECASE)),  # RFC 6265: Cookie, Set-Cookie
+    # documentation of AWS and Google Cloud: signed addresses
+    Rule("signature", reading(_SIGNATURE, accepts=_drawn, flags=re.IGNORECASE)),
     # RFC 3986, userinfo: name:password@, or a token alone
     Rule(
         "://",

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from kimi_magic.context.guard.spans import MASK, Span
 
-__all__ = ["KEY", "PASSWORD", "PEM", "START", "WEB_TOKEN", "Rule", "looks_random", "placeholder", "reading"]
+__all__ = ["COOKIE", "KEY", "PASSWORD", "PEM", "START", "WEB_TOKEN", "Rule", "looks_random", "placeholder", "reading"]
 
-KEY, PASSWORD, PEM, WEB_TOKEN = (f"redacted: {kind}" for kind in ("API key", "password", "private key", "token (JWT)"))
+KEY, PASSWORD, PEM, WEB_TOKEN, COOKIE = (
+    f"redacted: {kind}" for kind in ("API key", "password", "private key", "token (JWT)", "cookie")
+)
 
 # No letter or digit stands before it, unless it belongs to an escape: \n in a repr, %3D in a URL, a colour.
 START = r"(?:(?<![A-Za-z0-9])|(?<=\\[abfnrtv0])|(?<=%[0-9A-Fa-f]{2})|(?<=[0-9]m))"

@@ -7,12 +7,12 @@ words for secrets where it has no file type to go by; betterleaks, which continu
 from __future__ import annotations
 
 from kimi_magic.context.guard import assignments, keys
-from kimi_magic.context.guard.rules import KEY, PASSWORD, PEM, WEB_TOKEN
+from kimi_magic.context.guard.rules import COOKIE, KEY, PASSWORD, PEM, WEB_TOKEN
 from kimi_magic.context.guard.spans import Span
 
 __all__ = ["LABELS", "find"]
 
-LABELS = frozenset({KEY, PASSWORD, PEM, WEB_TOKEN})
+LABELS = frozenset({COOKIE, KEY, PASSWORD, PEM, WEB_TOKEN})
 """The placeholders of all that is found here, without their brackets."""
 
 _EXACT = [(rule.keyword, rule) for rule in keys.EXACT]

@@ -15,11 +15,12 @@ from typing import Any
 
 from kimi_magic.errors import CommandError
 
-__all__ = ["DAY", "Values", "columns_of", "distinct", "microseconds", "sample", "unknown"]
+__all__ = ["DAY", "Values", "columns_of", "distinct", "fingerprint", "lazy", "microseconds", "sample", "unknown"]
 
 DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # times are compared as they are printed, whatever their zone
 _SAMPLE = 5_000
+_MARKS = 64
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ def columns_of(table: Any) -> list[str]:
 def distinct(table: Any, name: str, most: int) -> Values:
     """Give the distinct values of a column, `most` at most."""
     try:
-        values = _pandas_values(table, name) if _like_pandas(table) else _narwhals_values(table, name, most)
+        values = _pandas_values(table, name, most) if _like_pandas(table) else _narwhals_values(table, name, most)
     except Exception as exc:
         raise CommandError(
             f"The values of column {name!r} cannot be read: {type(exc).__name__}: {exc}",
@@ -136,6 +137,36 @@ def distinct(table: Any, name: str, most: int) -> Values:
     found = Values.of(values[:most])
     found.more = len(values) > most
     return found
+
+
+def lazy(table: Any) -> bool:
+    """Whether the values of a table would have to be computed first, or it is no table that is known."""
+    if _like_pandas(table):
+        return _lazy(table)
+    import narwhals as nw
+
+    return nw.from_native(table, eager_only=True, allow_series=True, pass_through=True) is table
+
+
+def fingerprint(table: Any, names: list[str]) -> int:
+    """Give a number that tells whether a table is as it was: from its length and some values of these columns."""
+    part, length = _part(table, names)
+    found = [(name, distinct(part, name, _MARKS + 1)) for name in names]
+    marks = [(name, frozenset(it.texts), frozenset(it.numbers), frozenset(it.moments)) for name, it in found]
+    return hash((length, *marks))
+
+
+def _part(table: Any, names: list[str]) -> tuple[Any, int]:
+    """Give some rows of a table that is not lazy, evenly drawn, and how many it has."""
+    length = len(table)
+    rows = sorted({*range(0, length, max(1, length // _MARKS)), *range(length)[-1:]})
+    if _is_index(table):
+        return table[rows], length
+    if _like_pandas(table):
+        places = [place for place, own in enumerate(_own(table)) if not {*_names(own)}.isdisjoint(names)]
+        return (table.iloc[rows] if table.ndim == 1 else table.iloc[rows, places]), length
+    frame = _narwhal(table)
+    return (frame if _is_series(frame) else frame.select(names))[rows].to_native(), length
 
 
 def unknown(name: str, names: Iterable[str]) -> CommandError:
@@ -149,7 +180,15 @@ def unknown(name: str, names: Iterable[str]) -> CommandError:
 
 def _like_pandas(table: Any) -> bool:
     """Whether this is a frame or a series of pandas, or of a library that does as pandas does (dask, modin, cudf)."""
-    return hasattr(table, "loc") and hasattr(table, "index") and hasattr(table, "ndim")
+    return (hasattr(table, "loc") and hasattr(table, "index") and hasattr(table, "ndim")) or _is_index(table)
+
+
+def _is_index(table: Any) -> bool:
+    return hasattr(table, "get_level_values") and hasattr(table, "names")
+
+
+def _index(table: Any) -> Any:
+    return table if _is_index(table) else table.index
 
 
 def _lazy(table: Any) -> bool:
@@ -157,10 +196,12 @@ def _lazy(table: Any) -> bool:
 
 
 def _levels(table: Any) -> list[object]:
-    return [table.index.name] if _lazy(table) else list(table.index.names)
+    return [_index(table).name] if _lazy(table) else list(_index(table).names)
 
 
 def _own(table: Any) -> list[object]:
+    if _is_index(table):
+        return []
     return [table.name] if table.ndim == 1 else list(table.columns)
 
 
@@ -169,25 +210,25 @@ def _names(label: object) -> tuple[str, ...]:
     return (str(label), *(str(level) for level in label if level != "")) if isinstance(label, tuple) else (str(label),)
 
 
-def _pandas_values(table: Any, name: str) -> list[object]:
+def _pandas_values(table: Any, name: str, most: int) -> list[object]:
     values: list[object] = []
     for place, label in enumerate(_own(table)):
         if name in _names(label):
-            values += _unique(table if table.ndim == 1 else table.iloc[:, [place]])
+            values += _unique(table if table.ndim == 1 else table.iloc[:, [place]], most)
     for level, label in enumerate(_levels(table)):
         if label is not None and name in _names(label):
-            index = table.index.compute() if _lazy(table) else table.index.get_level_values(level)
-            values += list(index.unique())
+            index = _index(table).compute() if _lazy(table) else _index(table).get_level_values(level)
+            values += list(index.unique()[: most + 1])
     return values
 
 
-def _unique(series: Any) -> list[object]:
-    """Give the distinct values of a series, or of a frame of one column."""
+def _unique(series: Any, most: int) -> list[object]:
+    """Give the distinct values of a series, or of a frame of one column, one more than `most` at most."""
     series = series.compute() if _lazy(series) else series
     series = series.dropna() if series.ndim == 1 else series.iloc[:, 0].dropna()
     with suppress(TypeError):  # lists and dictionaries in the cells
         series = series.drop_duplicates()
-    return list(series.tolist())
+    return list(series.iloc[: most + 1].tolist())
 
 
 def _narwhal(table: Any) -> Any:

@@ -6,7 +6,7 @@ fetched, neither for an address nor for what an SVG refers to. Whatever cannot b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from kimi_magic.messages import Image, Text
 __all__ = ["brief", "describe", "longest_side", "part", "pictured", "size_in_words"]
 
 _KILO = 1000
+_LONGEST_TEXT = 1000
 
 
 def describe(obj: object, look: Look) -> Description | None:
@@ -29,8 +30,13 @@ def describe(obj: object, look: Look) -> Description | None:
     picture = _found(obj, look)
     if picture is None:
         return None
+    texts = ", ".join(picture.words)
+    told = f"text in it: {look.word(texts, min(look.room, _LONGEST_TEXT))}" if texts else ""
     if not look.pictures:
-        return Description.of("image", f"{brief(obj, look) or picture.name}, picture not sent")
+        return Description.of("image", _joined(f"{brief(obj, look) or picture.name}, picture not sent", told))
+    if hidden := look.guard.clean_counted(texts)[1]:
+        reason = f"picture withheld: it shows what is hidden ({look.word(', '.join(sorted(hidden)))})"
+        return Description.of("image", _joined(picture.name, told, reason), withheld=_names(hidden))
     with _refusing(picture.name):
         opened = upright(picture.open(longest_side(look)))
         pixels, note = plain(opened.pixels)
@@ -39,8 +45,14 @@ def describe(obj: object, look: Look) -> Description | None:
     kind = sent.media_type.rpartition("/")[2].upper()
     facts = f"{picture.name}, {before} {opened.pixels.mode}, sent as {after} {kind}"
     smaller = f"pixels: {before} made {after}" if before != after else ""
-    text, omitted = _joined(facts, opened.frame, note), _joined(smaller, opened.frame)
+    text, omitted = _joined(facts, opened.frame, note, told), _joined(smaller, opened.frame)
     return Description("image", (Text(text), sent), shape=size_in_words(sent), omitted=omitted)
+
+
+def _names(hidden: Iterable[str]) -> tuple[str, ...]:
+    """Give the private columns among what was hidden."""
+    private = "private: "
+    return tuple(sorted(each.removeprefix(private) for each in hidden if each.startswith(private)))
 
 
 def _joined(*phrases: str) -> str:
@@ -78,7 +90,7 @@ def _found(obj: object, look: Look) -> Picture | None:
     if is_a(obj, "numpy", "ndarray"):
         return arrays.found(obj)
     file = files.found(obj)
-    return None if file is None else Picture(file.name(look), file.open, file.lossy)
+    return None if file is None else Picture(file.name(look), file.open, file.lossy, file.words)
 
 
 @contextmanager

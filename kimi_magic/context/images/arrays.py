@@ -16,7 +16,7 @@ _CHANNELS = (3, 4)
 
 
 def found(array: Any) -> Picture | None:
-    """Take a numpy array for a picture: bytes or truth values, or floats from 0 to 1 in three or four channels."""
+    """Take a numpy array for a picture: bytes, or floats from 0 to 1 in three or four channels."""
     if any(is_a(array, "numpy", name) for name in ("MaskedArray", "matrix", "recarray", "chararray")):
         return None
     numbers = array.view(next(cls for cls in type(array).__mro__ if cls.__name__ == "ndarray"))
@@ -32,10 +32,10 @@ def found(array: Any) -> Picture | None:
 
 def _like_a_picture(array: Any) -> bool:
     """Whether type, channels and sides are those of a picture."""
-    floats, levels, truth = array.dtype.kind == "f", array.dtype.name == "uint8", array.dtype.kind == "b"
+    floats, levels = array.dtype.kind == "f", array.dtype.name == "uint8"
     match array.shape:
         case (height, width):
-            fits = (levels or truth) and min(height, width) >= _SMALLEST_SIDE
+            fits = levels and min(height, width) >= _SMALLEST_SIDE
         case (height, width, channels):
             fits = (levels or floats) and channels in _CHANNELS and min(height, width) >= _SMALLEST_COLOURED
         case _:
@@ -52,6 +52,4 @@ def _painted(array: Any, side: int) -> Opened:
     taken = array[::step, ::step]
     if taken.dtype.kind == "f":
         taken = taken * 255 + 0.5
-    elif taken.dtype.kind == "b":
-        taken = taken.astype("uint8") * 255
     return Opened(Image.fromarray(taken.astype("uint8")), (width, height))

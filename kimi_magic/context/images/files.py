@@ -51,8 +51,16 @@ class File:
         """Decode it, to about `side` pixels, but not fewer."""
         if not self.svg:
             return _decoded(self._readable(), side)
-        png, size = svg.drawn(bytes(self.data) if self.path is None else self.path.read_bytes(), side)
+        png, size = svg.drawn(self._whole(), side)
         return replace(_decoded(BytesIO(png), side), size=size)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words in an SVG; none where it cannot be read, and in any other file."""
+        try:
+            return svg.words(self._whole()) if self.svg else ()
+        except Exception:  # noqa: BLE001  # drawing it says what is wrong
+            return ()
 
     @property
     def lossy(self) -> bool:
@@ -70,6 +78,9 @@ class File:
                 return file.read(_HEAD)
         except (OSError, ValueError, TypeError):  # the last two: a name with \0, a memoryview released or with gaps
             return b""
+
+    def _whole(self) -> bytes:
+        return bytes(self.data) if self.path is None else self.path.read_bytes()
 
     def _readable(self) -> BytesIO | Path:
         return BytesIO(self.data) if self.path is None else self.path

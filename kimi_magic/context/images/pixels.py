@@ -17,11 +17,15 @@ __all__ = ["Opened", "Picture", "by", "check", "number", "plain", "upright", "wi
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture before it is decoded: its name in words, and how to decode it to about `side` pixels, but not fewer."""
+    """A picture before it is decoded.
+
+    Its name in words, how to decode it to about `side` pixels, but not fewer, and the words that can be read in it.
+    """
 
     name: str
     open: Callable[[int], Opened]
     lossy: bool = False
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

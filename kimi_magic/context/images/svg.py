@@ -14,7 +14,7 @@ from kimi_magic.context.images import apart
 from kimi_magic.context.images.pixels import check
 from kimi_magic.errors import CommandError
 
-__all__ = ["BEGINNING", "drawn"]
+__all__ = ["BEGINNING", "drawn", "words"]
 
 BEGINNING = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!DOCTYPE\s+svg[^>\[]*(?:\[.*?\]\s*)?>\s*)*<(?:\w+:)?svg[\s>/]",
@@ -41,23 +41,59 @@ def drawn(data: bytes, side: int) -> tuple[bytes, tuple[int, int]]:
     return apart.run(_SCRIPT, harmless, _SECONDS), size
 
 
-def _harmless(data: bytes, side: int) -> tuple[bytes, tuple[int, int]]:
-    """Check that an SVG names nothing outside of itself; give it with a size of at most `side`, and its own size."""
+def words(data: bytes) -> tuple[str, ...]:
+    """Give the texts of an SVG, also those that no picture shows because they are HTML (foreignObject)."""
+    texts = (each for each in _parsed(data).iter() if _local(str(each.tag)) in {"text", "foreignObject"})
+    return tuple(filter(None, (" ".join("".join(text.itertext()).split()) for text in texts)))
+
+
+def _parsed(data: bytes) -> Any:
     from xml.etree import ElementTree as ET
 
     if b"<!ENTITY" in data:
         raise CommandError("the SVG defines entities", hint="Save it as PNG.")
-    root = ET.fromstring(data)  # noqa: S314  # without entities, nothing grows
+    return ET.fromstring(data)  # noqa: S314  # without entities, nothing grows
+
+
+def _harmless(data: bytes, side: int) -> tuple[bytes, tuple[int, int]]:
+    """Check that an SVG names nothing outside of itself; give it with a size of at most `side`, and its own size."""
+    from xml.etree import ElementTree as ET
+
+    root = _parsed(data)
     if any(map(_names_outside, root.iter())):
         raise CommandError("the SVG names other files or addresses, and nothing is fetched", hint="Save it as PNG.")
     width, height = _natural(root.get("width"), root.get("height"), root.get("viewBox"))
     size = round(width), round(height)
     check(size)
+    _give_fonts(root)
     scale = min(1.0, side / max(width, height))
     root.attrib.setdefault("viewBox", f"0 0 {width:.6g} {height:.6g}")
     root.set("width", str(max(1, round(width * scale))))
     root.set("height", str(max(1, round(height * scale))))
     return ET.tostring(root), size
+
+
+def _give_fonts(root: Any) -> None:
+    """Let each text have a font that is there: of one whose fonts are all unknown, vl-convert draws nothing."""
+    root.attrib.setdefault("font-family", "sans-serif")
+    for element in root.iter():
+        for name in {"font-family", "style"} & element.attrib.keys():
+            value = element.attrib[name]
+            element.set(name, _or_any(value) if name == "font-family" else _FONT.sub(_with_any, value))
+        if _local(str(element.tag)) == "style" and element.text:
+            element.text = _FONT.sub(_with_any, element.text)
+
+
+_FONT = re.compile(r"((?<![\w-])font(?:-family)?\s*:)([^;{}!]+)", re.IGNORECASE)
+_AS_ELSEWHERE = {"inherit", "initial", "unset", "revert", ""}
+
+
+def _with_any(found: re.Match[str]) -> str:
+    return found[1] + _or_any(found[2])
+
+
+def _or_any(families: str) -> str:
+    return families if families.strip().lower() in _AS_ELSEWHERE else f"{families.rstrip()}, sans-serif"
 
 
 def _names_outside(element: Any) -> bool:

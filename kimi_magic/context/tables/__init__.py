@@ -66,6 +66,8 @@ def _in_short(subject: Subject) -> Description:
     most = max(_PICKED_FROM, min(wanted, subject.look.room // _SHORTEST_ROW))
     subject.picks = list(range(min(subject.rows, most))) if subject.lazy else spread(subject.rows, most)
     heading = _heading(subject)
+    if subject.lazy and not wanted:
+        heading.insert(-1, "lazy: its rows are not read unasked; --rows 5 reads the first")
     room = subject.look.room - _length(heading)
     columns, detailed, missing = _columns(subject, room * 3 // 5 if wanted and subject.rows else room)
     visible = [n for n in detailed if not subject.is_private(n)]
@@ -124,8 +126,10 @@ def _wanted(subject: Subject) -> int:
     """Say how many rows to show: what is small is shown whole."""
     if subject.look.rows is not None:
         return max(0, subject.look.rows)
+    if subject.lazy:
+        return 0  # the first rows may cost as much as all of them
     small = _SMALL_TABLE if subject.frame.kind == "table" else _SMALL_COLUMN
-    return _ROWS if subject.lazy or subject.rows > small else subject.rows
+    return _ROWS if subject.rows > small else subject.rows
 
 
 def _heading(subject: Subject) -> list[str]:

@@ -84,4 +84,6 @@ def _title(subject: Subject, rows: int) -> str:
     many = f"{count(rows)} {'row' if subject.frame.kind == 'table' else 'value'}{'s' * (rows != 1)}"
     if subject.lazy:
         return f"first {many}"
-    return f"all {many}" if rows == subject.rows else f"{many} that show most of what occurs"
+    if rows == subject.rows:
+        return f"the only {many.removeprefix('1 ')}" if rows == 1 else f"all {many}"
+    return f"{many} that show{'s' * (rows == 1)} most of what occurs"

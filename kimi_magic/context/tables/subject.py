@@ -59,9 +59,10 @@ class Subject:
         return self.opened.rows or 0
 
     def open(self, rows: int) -> None:
-        """Read the first rows of a lazy table; where that fails it has none."""
+        """Read the first rows of a lazy table; where none are wanted, or that fails, it has none."""
         if (first := self.frame.first) is not None:
-            self.opened = attempt(lambda: first(rows)) or dataframes.Dataframe("table", "", 0, (), (), lambda _: [])
+            none = dataframes.Dataframe("table", "", 0, (), (), lambda _: [])
+            self.opened = (attempt(lambda: first(rows)) if rows else None) or none
 
     def chosen(self) -> list[int]:
         """Give the columns that were asked for, in that order, or all; raise CommandError for one that there is not."""
