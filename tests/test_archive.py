@@ -34,7 +34,9 @@ def turn(text: str, *, picture: bool = False, parent: int = 0) -> Turn:
     parts = (Text(text), PICTURE) if picture else (Text(text),)
     question = Message("user", parts)
     items = (Item("df", "table", parts, "3 rows", ("a",), 3, ("ssn",), "9 rows"), Item("question", "question", ()))
-    sent = Sent(question, items, (), "Be brief.", "@cf/m", "api.example.org", charged=True, max_tokens=9)
+    sent = Sent(
+        question, items, system="Be brief.", model="@cf/m", endpoint="api.example.org", charged=True, max_tokens=9
+    )
     reply = Reply(
         f"re: {text}",
         "thought",
