@@ -8,15 +8,21 @@ stale, until they are restored.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from html import unescape
 from typing import Literal
 
-from kimi_magic.messages import Message, Text
+from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
 
 __all__ = ["NOWHERE", "Conversation", "Origin", "Place", "Turn", "fresh_id"]
+
+# The marks of `context.gathering`: what stands beside the question comes first.
+_BESIDE = re.compile(r'\A(?:<context name="[^"]*">\n.*?\n</context>\s*)+', re.DOTALL)
+_INSIDE = re.compile(r'\n?<context name="([^"]*)">\n.*?\n</context>\n?', re.DOTALL)
 
 State = Literal["", "dropped", "replaced", "stale"]
 
@@ -56,9 +62,9 @@ class Turn:
 
     @property
     def words(self) -> str:
-        """The question as it was typed, without what went along."""
-        own = [item for item in self.reply.sent.items if item.kind == "question"] if self.reply.sent else []
-        return "".join(part.text for item in own for part in item.parts if isinstance(part, Text)) or self.question.text
+        """The question in words: what went along is left out, what stands inside of it is named."""
+        own = _BESIDE.sub("", self.question.text)
+        return _INSIDE.sub(lambda found: unescape(found[1]), own)
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -93,3 +93,11 @@ def test_no_turn_is_lost_and_the_path_holds_each_cell_once(runs: list[tuple[str,
     assert len(cells) == len(set(cells))
     states = conversation.states()
     assert all((states[turn.number] == "") == (turn in conversation.turns) for turn in conversation.tree.values())
+
+
+def test_a_turn_is_named_by_its_question_not_by_what_went_along() -> None:
+    block = '<context name="df[&quot;a&quot;]">\npandas Series: 3 values\n</context>'
+    beside = ask(Conversation(), f"{block}\n\n{block}\n\nWhat is odd?")
+    assert beside.words == "What is odd?"
+    inside = ask(Conversation(), f"Compare \n{block}\n with 42.")
+    assert inside.words == 'Compare df["a"] with 42.'
