@@ -18,7 +18,7 @@ from typing import Literal
 from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
 
-__all__ = ["NOWHERE", "Conversation", "Origin", "Place", "Turn", "fresh_id"]
+__all__ = ["NOWHERE", "Conversation", "Origin", "Position", "Turn", "fresh_id"]
 
 # The marks of `context.gathering`: what stands beside the question comes first.
 _BESIDE = re.compile(r'\A(?:<context name="[^"]*">\n.*?\n</context>\s*)+', re.DOTALL)
@@ -75,7 +75,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a new turn goes: below `parent`. `replaces` is the turn of this cell's last run, 0 for none."""
 
     parent: int = 0
@@ -114,13 +114,13 @@ class Conversation:
             number = found[-1].parent
         return tuple(reversed(found))
 
-    def place(self, origin: Origin) -> Place:
+    def position(self, origin: Origin) -> Position:
         """Say where a question asked there goes: to the end, or where the earlier run of its cell has asked."""
         if origin.cell:
             for turn in self.turns:
                 if turn.origin.cell == origin.cell and turn.origin.run != origin.run:
-                    return Place(turn.parent, turn.number)
-        return Place(self.head)
+                    return Position(turn.parent, turn.number)
+        return Position(self.head)
 
     def seen(self, number: int | None = None) -> tuple[Turn, ...]:
         """The turns that the model is sent below a turn (below the head): the path without what was dropped."""

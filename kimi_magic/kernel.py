@@ -63,7 +63,6 @@ class _State:
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
         self.store: Store | None = None
         self.resumed = False
-        self.checked: object = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -445,8 +444,7 @@ def _record(sent: Sent) -> None:
 def _require_nothing_private(sent: Sent) -> None:
     """Refuse to send again what became private after it was said: a conversation is never rewritten unasked."""
     keeper = guard()
-    checked = (keeper.names, len(sent.before), sent.before[:1])
-    if not keeper.names or checked == _state.checked:
+    if not keeper.names:
         return
     found = keeper.found_in("\n".join(message.text for message in sent.before))
     if found:
@@ -454,7 +452,6 @@ def _require_nothing_private(sent: Sent) -> None:
             f"An earlier turn holds values of {', '.join(found)}, private now, and would be sent again.",
             hint="Begin anew with --new or %kimi reset; or, if that is meant, %kimi private --release NAME.",
         )
-    _state.checked = checked
 
 
 def close() -> None:

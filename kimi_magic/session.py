@@ -11,7 +11,7 @@ from typing import Self
 
 from kimi_magic import models
 from kimi_magic.archive import Archive
-from kimi_magic.conversation import NOWHERE, Conversation, Origin, Place, Turn
+from kimi_magic.conversation import NOWHERE, Conversation, Origin, Position, Turn
 from kimi_magic.errors import CommandError, KimiError, TooLarge
 from kimi_magic.events import Event, Idle
 from kimi_magic.iothread import Feed, IOThread
@@ -80,7 +80,7 @@ class Session:
             self._turn.acquire()
             self._owner = threading.get_ident()
             conversation = self._conversation_for(name, new=new, history=history)
-            place = conversation.place(origin)
+            place = conversation.position(origin)
             before = conversation.seen(place.parent)
             opening = conversation.opening(question, settings.system, place.parent)
             request = _request(conversation.messages(place.parent) + opening, settings, model)
@@ -113,7 +113,7 @@ class Session:
     ) -> Sent:
         """Give what `ask` would send; raises what it would raise before that."""
         conversation = self._conversation_for(name, new=new, history=history)
-        parent = conversation.place(origin).parent
+        parent = conversation.position(origin).parent
         before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
         request = _request(conversation.messages(parent) + opening, settings, model)
@@ -131,7 +131,7 @@ class Session:
     ) -> int:
         """How many tokens a question may have: the window less the conversation so far and a quarter for the reply."""
         conversation = self._conversation_for(name, new=new, history=history)
-        before = conversation.messages(conversation.place(origin).parent)
+        before = conversation.messages(conversation.position(origin).parent)
         said = models.estimate_messages((*before, Message.of("system", settings.system)))[0]
         reply = min(settings.max_tokens or model.usual, model.window // 4)
         return max(0, model.window - said - reply)
@@ -179,7 +179,7 @@ class Session:
         numbers = (f"main-{n}" for n in range(2, len(self.conversations) + 3))
         return next(name for name in numbers if name not in self.conversations)
 
-    def _remark(self, conversation: Conversation, place: Place, origin: Origin, question: Message) -> str:
+    def _remark(self, conversation: Conversation, place: Position, origin: Origin, question: Message) -> str:
         """Say what becomes of earlier turns where a cell runs again; once, where that cannot be known."""
         if place.replaces:
             later = len(conversation.after(place.replaces))

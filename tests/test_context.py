@@ -169,6 +169,14 @@ def test_a_picture_arrives_as_it_was_shown(kernel: Kernel, seen: Seen) -> None:
     assert data in kernel.run("%kimi sent").html
 
 
+def test_a_picture_in_out_is_sent_as_one(kernel: Kernel, seen: Seen) -> None:
+    count = kernel.run("from IPython.display import Image as Shown\nShown(picture._repr_png_())").reply[
+        "execution_count"
+    ]
+    assert kernel.run(f"%%kimi -q -m k2.6 -c Out[{count}]\nWhat is it?").ok
+    assert [part["type"] for part in question(seen)] == ["text", "image_url", "text"]
+
+
 def test_a_figure_brings_a_picture_and_its_text(kernel: Kernel, seen: Seen) -> None:
     kernel.run(
         "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot([1, 2, 3], [4, 5, 6], label='growth');"
@@ -290,6 +298,18 @@ def test_what_became_private_later_is_not_sent_again(kernel: Kernel, seen: Seen)
     assert kernel.run("%%kimi -q --new\nsecond").ok
     assert kernel.run("%%kimi -q\nthird").ok
     assert "078-05-" not in str(seen.last()["body"])
+    kernel.run("%kimi private --release ssn")
+
+
+def test_a_branch_that_holds_private_values_is_not_sent_either(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("%%kimi -q\nplain <<say ok>>", metadata={"cellId": "a"})
+    kernel.run("%%kimi -q -c frame\nwith data <<say ok>>", metadata={"cellId": "b"})
+    kernel.run("%kimi undo\n%kimi private frame ssn")
+    assert kernel.run("%%kimi -q\nother branch <<say ok>>").ok
+    kernel.run("%kimi restore 2")
+    seen.clear()
+    assert "An earlier turn holds values of ssn" in kernel.run("%%kimi\nagain").text
+    assert seen.all() == []
     kernel.run("%kimi private --release ssn")
 
 

@@ -35,13 +35,15 @@ import kimi_magic
 from kimi_magic.context import describers, kinds
 from kimi_magic.context.description import Description, Look
 from kimi_magic.context.guard import Guard
-from kimi_magic.context.registry import Describe, describe
+from kimi_magic.context.registry import Describe
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Text
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+
+describe = Describe()
 
 
 def guard() -> Guard:
@@ -462,7 +464,7 @@ def test_a_keyboard_interrupt_passes() -> None:
 def test_the_same_values_are_the_same_text_in_another_process() -> None:
     code = (
         "import unittest.mock, threading, functools\n"
-        "from kimi_magic.context.registry import describe\n"
+        "from kimi_magic import describe\n"
         "class Foo:\n  def __init__(self): self.a = {'x', 'y', 'zz'}\n"
         "class Own:\n  def __repr__(self): return object.__repr__(self)\n"
         "f = lambda: 1\n"
@@ -623,7 +625,7 @@ def test_a_class_is_its_source_or_where_that_is_long_its_outline() -> None:
 
 def test_a_module_is_its_public_names_and_nothing_is_imported_for_it() -> None:
     code = (
-        "import sys, xml, kimi_magic.context.registry as r; r.describe(1); before = set(sys.modules);"
+        "import sys, xml, kimi_magic as r; r.describe(1); before = set(sys.modules);"
         "print(r.describe(xml).text); import json; found = r.describe(json).text;"
         "print(found); print([m for m in set(sys.modules) - before if m.startswith(('xml', 'json.tool'))])"
     )
@@ -948,7 +950,7 @@ def package(folder: pathlib.Path, target: str) -> None:
 def test_a_package_describes_its_own_objects(tmp_path: pathlib.Path, target: str, said: str) -> None:
     package(tmp_path, target)
     code = (
-        "import sys; from kimi_magic.context.registry import describe\n"
+        "import sys; from kimi_magic import describe\n"
         "from pathlib import PurePath; describe([1]); describe(PurePath('a')); assert 'thinglib' not in sys.modules\n"
         "import thinglib\n"
         "try: print(describe(thinglib.Thing()).text)\n"

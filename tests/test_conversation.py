@@ -12,7 +12,7 @@ from kimi_magic.reply import Reply
 
 def ask(conversation: Conversation, text: str, origin: Origin = NOWHERE) -> Turn:
     """Ask and answer in a conversation, as a session does."""
-    parent = conversation.place(origin).parent
+    parent = conversation.position(origin).parent
     opening = conversation.opening(Message.of("user", text), "", parent)
     return conversation.append(Turn(opening, Reply(f"re: {text}"), parent=parent, origin=origin))
 

@@ -9,7 +9,7 @@ from kimi_magic.context import describers, kinds
 from kimi_magic.context.description import ROOM, Description, Look
 from kimi_magic.context.guard import Guard
 
-__all__ = ["describe"]
+__all__ = ["Describe"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,6 +52,3 @@ class Describe:
     def unregister(self, kind: type | str) -> None:
         """Describe objects of a class as before; raises CommandError where nothing was registered for it."""
         describers.remove(kind)
-
-
-describe = Describe()
