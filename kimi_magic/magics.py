@@ -93,7 +93,7 @@ class KimiMagics(Magics):
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        fix, sent, private, egress, use, model, usage, reset, config, help.
+        fix, sent, private, egress, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -112,8 +112,8 @@ class KimiMagics(Magics):
         return self._ask(command.parse_cell(line, cell), owner=owner)
 
     def _line(self, parsed: command.Command) -> object:
-        from kimi_magic import status
-        from kimi_magic.command import Ask, Ledger, Private, SetModel, ShowSent, Use
+        from kimi_magic import spending, status
+        from kimi_magic.command import Ask, Ledger, Private, SetBudget, SetModel, ShowSent, ShowUsage, Use
 
         match parsed:
             case Ask():
@@ -128,6 +128,10 @@ class KimiMagics(Magics):
                 return status.use(endpoint)
             case SetModel(name):
                 return status.model(name)
+            case SetBudget(text):
+                return spending.budget(text)
+            case ShowUsage(plot):
+                return spending.usage(plot=plot)
         return status.show(parsed)
 
     def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent:

@@ -1,20 +1,23 @@
-"""The session: one conversation, one turn at a time, usage added up. `ask` turns a question into events and a turn."""
+"""The session: one conversation, one turn at a time, and its books. `ask` turns a question into events and a turn."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from kimi_magic import models
+from kimi_magic.books import Books, Hold
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError, KimiError, TooLarge
 from kimi_magic.events import Event, Idle
 from kimi_magic.iothread import Feed, IOThread
 from kimi_magic.messages import Message, Usage
 from kimi_magic.models import Model
+from kimi_magic.prefix import Round
 from kimi_magic.reply import Draft, Reply
 from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
@@ -33,15 +36,13 @@ _LAST_WORDS = 0.05
 class Session:
     """The conversation of this kernel and what it has used."""
 
-    def __init__(self, io: IOThread) -> None:
+    def __init__(self, io: IOThread, books: Books | None = None) -> None:
         self._io = io
         self._turn = threading.Lock()
         self._owner = 0
         self.conversation = Conversation()
-        self.usage = Usage()
-        self.cost = 0.0
-        self.replies = 0
-        self.unpriced = 0
+        self.books = books or Books()
+        self.requests: list[Round] = []
         self.last_sent: Sent | None = None
 
     def ask(
@@ -64,23 +65,27 @@ class Session:
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
         place once a reply has come; with `history=False` it is asked outside any. `charged` says that Cloudflare bills
         it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what cannot be sent,
-        and TooLarge where it cannot fit the model's window by any estimate.
+        TooLarge where it cannot fit the model's window by any estimate, and BudgetReached.
         """
         if self._owner == threading.get_ident():
             raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
+        hold = Hold()
         try:
             self._turn.acquire()
             self._owner = threading.get_ident()
             conversation = self._conversation_for(new=new, history=history)
             opening = conversation.opening(question, settings.system)
-            request = _request(conversation.messages + opening, settings, model)
+            wanted = _request(conversation.messages + opening, settings, model)
+            request, hold = self.books.admit(wanted, settings.budget, charged=charged)
             sent = _sent(conversation, opening, items, request, endpoint, charged=charged)
             if record is not None:
                 record(sent)
             self.last_sent = sent
-            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent)
-            return Asking(self, conversation, opening, request, transport, settings, draft, keep=history)
+            budget = str(settings.budget) if request.max_tokens < wanted.max_tokens else ""
+            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent, budget)
+            return Asking(self, conversation, opening, request, transport, settings, draft, hold, keep=history)
         except BaseException:
+            self.books.release(hold)
             if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
                 self._give_turn()
             raise
@@ -117,21 +122,21 @@ class Session:
         self._owner = 0
         self._turn.release()
 
-    def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool) -> None:
+    def _ended(self, conversation: Conversation, turn: Turn, request: Request, hold: Hold, *, keep: bool) -> None:
         try:
             if turn.messages and keep:
                 conversation.append(turn)
                 self.conversation = conversation
-            self._count(turn.reply)
+            self._log(turn.reply, request, conversation.affinity)
+            endpoint = turn.reply.sent.endpoint if turn.reply.sent else ""
+            self.books.settle(hold, turn.reply, endpoint, conversation.affinity)
         finally:
             self._give_turn()
 
-    def _count(self, reply: Reply) -> None:
-        if reply.text or reply.usage != Usage():
-            self.replies += 1
-            self.usage += reply.usage
-            self.unpriced += reply.cost is None
-            self.cost += reply.cost or 0.0
+    def _log(self, reply: Reply, request: Request, affinity: str) -> None:
+        if reply.text or reply.thinking or reply.usage != Usage():
+            items = reply.sent.items if reply.sent else ()
+            self.requests.append(Round(request, affinity, items, reply.usage, time.time()))
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays."""
@@ -153,6 +158,7 @@ class Asking:
         transport: Transport,
         settings: Settings,
         draft: Draft,
+        hold: Hold,
         *,
         keep: bool,
     ) -> None:
@@ -160,6 +166,7 @@ class Asking:
         self._keep = keep
         self._conversation = conversation
         self._opening = opening
+        self._hold = hold
         self._lock = threading.Lock()
         self._closed = False
         self.request = request
@@ -218,7 +225,8 @@ class Asking:
             finally:
                 self.draft.stop()
                 turn = Turn(self._opening, self.reply)
-                self._session._ended(self._conversation, turn, keep=self._keep)  # noqa: SLF001  # see above
+                ended = self._session._ended  # noqa: SLF001  # see above
+                ended(self._conversation, turn, self.request, self._hold, keep=self._keep)
 
 
 def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import kernel, models, settings
+from kimi_magic.bars import Bars
 from kimi_magic.command import Private, Show
 from kimi_magic.errors import CommandError, KimiError
-from kimi_magic.messages import Usage
 from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kimi_magic.sent import Sent
     from kimi_magic.store import Egress
 
-__all__ = ["config", "egress", "model", "overview", "private", "reset", "sent", "show", "usage", "use", "words"]
+__all__ = ["config", "egress", "model", "overview", "prefix", "private", "reset", "sent", "show", "use", "words"]
 
 _LEDGER_ROWS = 200
 _LEDGER_COLUMNS = 8
@@ -27,7 +27,7 @@ _LEDGER_COLUMNS = 8
 
 def show(what: Show) -> Report:
     """Answer a word that takes nothing."""
-    answers = {Show.STATUS: overview, Show.USAGE: usage, Show.RESET: reset, Show.CONFIG: config, Show.HELP: words}
+    answers = {Show.STATUS: overview, Show.PREFIX: prefix, Show.RESET: reset, Show.CONFIG: config, Show.HELP: words}
     return answers[what]()
 
 
@@ -79,50 +79,46 @@ def _credentials(values: Settings) -> str:
 
 
 def _used() -> str:
-    session = kernel.current()
-    used = session.usage
-    replies = f"{session.replies} repl{'y' if session.replies == 1 else 'ies'}"
-    if not session.replies:
+    books = kernel.current().books
+    used = books.usage
+    replies = f"{books.replies} repl{'y' if books.replies == 1 else 'ies'}"
+    if not books.replies:
         return replies
     return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}"
 
 
 def _cost() -> str:
-    session = kernel.current()
-    if session.unpriced == session.replies:
+    books = kernel.current().books
+    if books.unpriced == books.replies:
         return ""
-    rest = f" (without {session.unpriced} replies that have no price)" if session.unpriced else ""
-    return f", ${session.cost:.4f}{rest}"
+    rest = f" (without {books.unpriced} replies that have no price)" if books.unpriced else ""
+    return f", ${books.cost:.4f}{rest}"
 
 
-def usage() -> Report:
-    """Tokens and cost, for each turn of the conversation and for the kernel."""
-    session = kernel.current()
-    rows = [
+def prefix() -> Report:
+    """What the service found cached of each request of this kernel, and what kept it from finding more."""
+    from kimi_magic.prefix import profile
+
+    found = profile(kernel.current().requests)
+    rows = tuple(
         (
             str(number),
-            _first_words(turn.question.text),
-            *_counts(turn.reply.usage),
-            "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
+            f"{one.turn}",
+            f"{one.bytes:,}",
+            f"≈ {one.tokens:,}" if one.earlier is not None else "–",
+            f"{one.usage.cached:,}" if one.usage.input else "–",
+            "–" if one.share is None else f"≈ {one.share:.0%}",
+            str(one.broke or ("" if one.earlier is not None else "the first of its conversation")),
         )
-        for number, turn in enumerate(session.conversation.turns, 1)
-    ]
-    used = session.usage
-    cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
-    total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
-    columns = ("turn", "question", "tokens in", "cached", "out", "cost")
-    return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
-
-
-def _counts(used: Usage) -> tuple[str, str, str]:
-    if used == Usage():  # a reply that was cut before the service had counted
-        return ("–", "–", "–")
-    return (f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}")
-
-
-def _first_words(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:39]}…"  # noqa: PLR2004  # a table's cell
+        for number, one in enumerate(found, 1)
+    )
+    columns = ("request", "turn", "bytes in common", "tokens possible", "cached", "share", "what broke it")
+    note = "Possible: what an earlier request of the same conversation begins with. Services cache whole blocks: ≈."
+    bars = tuple((str(n), (one.usage.input - one.usage.cached, one.usage.cached)) for n, one in enumerate(found, 1))
+    picture = Bars("Tokens of each request", ("fresh", "cached"), bars)
+    if not rows:
+        return Report("Prefix", (), note="Nothing was asked yet.")
+    return Report("Prefix of each request", rows, columns, note=note, picture=picture)
 
 
 def sent(turn: int) -> Sent:
