@@ -77,7 +77,7 @@ class Bars:
         )
         name = f'<span style="{_LABEL}">{escape(label)}</span>'
         bar = f'<span aria-hidden="true">{pieces}</span>'
-        return f'<div style="white-space:nowrap;line-height:14px" title="{told}">{name}{bar} {sum(sizes):,}</div>'
+        return f'<div style="white-space:nowrap;line-height:16px" title="{told}">{name}{bar} {sum(sizes):,}</div>'
 
 
 def _cumulated(sizes: Sequence[int], scale: float) -> list[tuple[int, int]]:

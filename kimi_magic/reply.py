@@ -165,7 +165,7 @@ class Reply:
         """What the reader has to know before the next question."""
         budget = (f"at most {self.max_tokens:,} tokens by the budget of {self.budget}",) if self.budget else ()
         share = (self.usage.input + self.usage.output) / models.known(self.model).window
-        near = (f"{share:.0%} of the window; --new begins afresh".replace("%", " %", 1),) if share > _NEAR else ()
+        near = (f"{100 * share:.0f} % of the window; --new begins afresh",) if share > _NEAR else ()
         return (*budget, *near)
 
     @property

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from kimi_magic import kernel, models
 from kimi_magic.bars import Bars
+from kimi_magic.conversation import Turn
 from kimi_magic.errors import KimiError
-from kimi_magic.messages import Usage
+from kimi_magic.messages import Text, Usage
 from kimi_magic.report import Report
 from kimi_magic.store import Used
 
@@ -52,7 +53,7 @@ def usage(*, plot: bool = False) -> Report:
     books, affinity = session.books, session.conversation.affinity
     turns = session.conversation.turns
     rows = [
-        (str(number), _first_words(turn.question.text), *_counts(turn.reply.usage), _dollars(turn.reply.cost))
+        (str(number), _first_words(_own_text(turn)), *_counts(turn.reply.usage), _dollars(turn.reply.cost))
         for number, turn in enumerate(turns, 1)
     ]
     mine = [used for used in books.mine if used.conversation == affinity]
@@ -82,6 +83,13 @@ def _counts(used: Usage) -> tuple[str, ...]:
 
 def _dollars(cost: float | None) -> str:
     return "–" if cost is None else f"${cost:.4f}"
+
+
+def _own_text(turn: Turn) -> str:
+    """What the user wrote, without what went along."""
+    items = turn.reply.sent.items if turn.reply.sent else ()
+    own = [part.text for item in items if item.kind == "question" for part in item.parts if isinstance(part, Text)]
+    return " … ".join(own).strip() or turn.question.text
 
 
 def _first_words(text: str) -> str:

@@ -107,7 +107,7 @@ def prefix() -> Report:
             f"{one.bytes:,}",
             f"≈ {one.tokens:,}" if one.earlier is not None else "–",
             f"{one.usage.cached:,}" if one.usage.input else "–",
-            "–" if one.share is None else f"≈ {one.share:.0%}",
+            "–" if one.share is None else f"≈ {100 * one.share:.0f} %",
             str(one.broke or ("" if one.earlier is not None else "the first of its conversation")),
         )
         for number, one in enumerate(found, 1)
