@@ -129,7 +129,11 @@ def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
     broke = None
     if elsewhere[0] is not None and other.tokens > common.tokens + _BLOCK:
         same_model = log[elsewhere[0]].request.model == one.request.model
-        broke = Break("other affinity" if same_model else "model changed", "", other.tokens - common.tokens)
+        broke = Break(
+            "other affinity" if same_model else "model changed",
+            "",
+            _again(one, other.tokens - max(common.tokens, one.usage.cached)),
+        )
     elif best is not None:
         broke = _broken(log[best], one, common, tokens, known)
     turn = sum(message.role == "user" for message in one.request.messages)
@@ -191,7 +195,7 @@ def _broken(earlier: Round, one: Round, common: _Common, tokens: int, known: _Kn
         inner = _item(old, new, known.items) if how == "changed" and old.role == new.role == "user" else None
         if inner is not None:
             part, how = f"{part}, its part {inner[0]}", inner[1]
-        again = known.tokens(now[common.messages : -1])
+        again = _again(one, known.tokens(now[common.messages : -1]))
         return Break(how, part, again)
     found = one.usage.cached
     if not one.usage.input or tokens - found <= max(_BLOCK, _SHORT * tokens):
@@ -199,6 +203,12 @@ def _broken(earlier: Round, one: Round, common: _Common, tokens: int, known: _Kn
     if earlier.request.effort != one.request.effort:  # it goes into the model's template
         return Break("changed", "effort", tokens - found)
     return Break("evicted", "", tokens - found, max(0.0, one.time - earlier.time))
+
+
+def _again(one: Round, tokens: int) -> int:
+    """Tokens that were read again, by estimate; never more than the service says that it read."""
+    fresh = one.usage.input - one.usage.cached if one.usage.input else tokens
+    return max(0, min(tokens, fresh))
 
 
 def _difference(old: Sequence[T], new: Sequence[T], at: int) -> tuple[int, How]:

@@ -67,7 +67,7 @@ def test_any_change_of_what_was_sent_is_found(said: list[str], at: int, text: st
 
 def test_the_part_and_the_way_are_named() -> None:
     base = asked("one", "1", "two", "2", "three")
-    assert words(asked("one", system="A"), asked("one", "1", "two", system="B")) == (
+    assert words(asked("one", system="A"), asked("one", "1", "two", system="B", cached=0)) == (
         "system message changed, ≈ 3 tokens read again"
     )
     assert words(base, asked("one", "1", "two", "II", "three", "3", "four")).startswith("turn 2's reply changed")
@@ -131,11 +131,18 @@ def test_the_text_of_a_question_is_no_part_of_it() -> None:
 
 def test_another_affinity_another_model_and_an_eviction_are_told_apart() -> None:
     first = asked(LONG)
-    assert words(first, asked(LONG, "ok", "why?", affinity="b")).startswith("other affinity, ≈ 1,")
-    assert words(first, asked(LONG, "ok", "why?", model="moonshotai/kimi-k3")).startswith("model changed, ≈ 1,")
+    assert words(first, asked(LONG, "ok", "why?", affinity="b", cached=0)).startswith("other affinity, ≈ 1,")
+    assert words(first, asked(LONG, "ok", "why?", model="moonshotai/kimi-k3", cached=0)).startswith(
+        "model changed, ≈ 1,"
+    )
     late = replace(asked(LONG, "ok", "why?", cached=0), time=600.0)
     assert words(first, late).startswith("evicted, 10 min later, ≈ 1,")
     assert broke(asked("hi"), asked("hi", affinity="b")) is None  # nothing to speak of
+
+
+def test_nothing_was_read_again_that_the_service_says_it_found() -> None:
+    assert words(asked(LONG), asked(LONG, "ok", "why?", model="moonshotai/kimi-k3")) == "model changed"
+    assert words(asked("one", LONG, "two"), asked("eins", LONG, "two")) == "turn 1's question changed"
 
 
 def test_whole_blocks_are_no_eviction() -> None:
