@@ -46,6 +46,14 @@ class _Sum:
         less = f" + {self.unpriced} without a price" if 0 < self.unpriced < self.replies else ""
         return (*_counts(self.usage), cost + less)
 
+    @property
+    def words(self) -> str:
+        """As a sentence."""
+        used = self.usage
+        tokens = f"{used.input - used.cached:,} tokens fresh, {used.cached:,} cached, {used.output:,} out"
+        cost = "" if self.unpriced == self.replies else f", {self.cells[-1]}"
+        return f"{self.replies} repl{'y' if self.replies == 1 else 'ies'}, {tokens}{cost}."
+
 
 def usage(*, plot: bool = False) -> Report:
     """Tokens and cost, for each turn of the conversation, for it, the kernel, and the day over all kernels."""
@@ -63,12 +71,11 @@ def usage(*, plot: bool = False) -> Report:
     ]
     try:
         today = books.today()
-        rows.append(("today", f"all kernels since {_midnight()}", *_Sum.of(today).cells))
+        day = f"Today, all kernels since {_midnight()}: {_Sum.of(today).words}"
     except KimiError as error:
-        today = []
-        rows.append(("today", error.message, *("–",) * 6))
+        today, day = [], f"Today: {error.message}"
     empty = "" if books.replies else "Nothing was asked yet in this kernel. "
-    note = empty + _prices([*books.mine, *today])
+    note = f"{empty}{_prices([*books.mine, *today])}\n{day}"
     picture = _picture(books.mine) if plot and books.mine else None
     return Report("Usage in tokens", tuple(rows), _COLUMNS, note=note, picture=picture)
 
