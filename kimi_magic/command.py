@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from kimi_magic import settings
 from kimi_magic.errors import CommandError
@@ -20,6 +20,7 @@ __all__ = [
     "Ask",
     "Command",
     "Context",
+    "Journal",
     "Ledger",
     "Private",
     "SetModel",
@@ -96,6 +97,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """Tell of the journal, `save` what this kernel used of it to a file, or `load` a file."""
+
+    action: Literal["", "save", "load"] = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Send questions to local, cloudflare, auto or a URL; empty shows where they go."""
 
@@ -119,7 +128,7 @@ class Show(enum.Enum):
     HELP = "help"
 
 
-Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Show
+Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Journal | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -220,12 +229,34 @@ def _line_private(rest: str) -> Private:
     return Private(words[0], tuple(words[1:])) if words else Private()
 
 
+def _line_journal(rest: str) -> Journal:
+    action, _, path = rest.partition(" ")
+    path = _unquoted(path.strip())
+    if not rest:
+        return Journal()
+    if action not in _ACTIONS:
+        raise CommandError(
+            f"`%kimi journal` takes save FILE, load FILE or nothing, not {rest!r}.",
+            hint="%kimi journal save x.kimi.jsonl",
+        )
+    if not path.endswith(".jsonl"):
+        raise CommandError(
+            f"Recordings are in a file whose name ends with .jsonl, not {path!r}.",
+            hint=f"%kimi journal {action} notebook.kimi.jsonl",
+        )
+    return Journal(_ACTIONS[action], path)
+
+
+_ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load"}
+
+
 _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": _line_ask,
     "fix": _line_fix,
     "sent": _line_sent,
     "private": _line_private,
     "egress": _line_egress,
+    "journal": _line_journal,
     "use": _line_use,
     "model": SetModel,
 }

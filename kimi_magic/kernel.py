@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
+    from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
@@ -57,6 +59,7 @@ class _State:
         self.session: Session | None = None
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
         self.store: Store | None = None
+        self.journal: Journal | None = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -85,8 +88,12 @@ def configure(name: str, value: object) -> None:
 
 
 def resolve(options: Mapping[str, object] | None = None) -> Settings:
-    """Gather the settings for one ask."""
-    return settings.resolve(options or {}, _state.configured)
+    """Gather the settings for one ask. Where the kernel is set to send nothing, no option makes it send."""
+    given = dict(options or {})
+    found = settings.resolve(given, _state.configured)
+    if found.source("rerun") == "option" and resolve().rerun == "only":
+        found = replace(found, rerun="only")
+    return found
 
 
 def gathered() -> dict[str, tuple[object, str]]:
@@ -108,7 +115,10 @@ def current() -> Session:
 
 
 def place(values: Settings) -> Place:
-    """Decide where questions go; raise MissingCredential with the ways on where they can go nowhere."""
+    """Decide where questions go; raise MissingCredential with the ways on where they can go nowhere.
+
+    Replays alone need neither an account nor a model.
+    """
     match values.endpoint:
         case "local":
             return Place("local", "chosen", ("local model",))
@@ -119,7 +129,7 @@ def place(values: Settings) -> Place:
             _require_account(values)
             return Place("cloudflare", "credentials found", charged=True)
         case "auto":
-            if values.local_engine == "llama" and not values.local_url and not values.local_model:
+            if values.local_engine == "llama" and not values.local_url + values.local_model and values.rerun != "only":
                 _require_local()
             return Place("local", "no Cloudflare credentials found", ("local model", "no account set"))
         case url:
@@ -127,6 +137,8 @@ def place(values: Settings) -> Place:
 
 
 def _require_account(values: Settings) -> None:
+    if values.rerun == "only":
+        return
     missing = [
         variable
         for variable, value in (
@@ -157,6 +169,7 @@ def model(values: Settings, where: Place, *, dry: bool = False) -> models.Model:
     if where.name == "local":
         # A name set for Cloudflare must not stop the local model; one on the cell itself is meant.
         chosen = models.resolve(name) if name and values.source("model") == "option" else models.LOCAL
+        dry = dry or values.rerun == "only"
         if chosen != models.LOCAL and values.local_engine == "llama" and not values.local_url and not dry:
             raise UnknownModel(
                 f"{chosen} is not on this machine, and there is no Cloudflare account to ask it with.",
@@ -267,6 +280,35 @@ def ledger() -> Store:
         return _state.store
 
 
+def journal(values: Settings) -> Journal:
+    """Give this kernel's journal, with the recordings that these settings name; raise SettingError for a bad file."""
+    from kimi_magic.journal import Journal
+
+    store = ledger()
+    with _state.lock:
+        if _state.journal is None:
+            _state.journal = Journal(store)
+        kept = _state.journal
+    if values.journal:
+        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError)
+    return kept
+
+
+def _replay(values: Settings) -> Callable[[Request], Replay | None]:
+    """Make the look-up of a request in the journal; it asks the user where that is the policy."""
+    kept, paced = journal(values), values.replay_pace == "recorded"
+    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced)
+
+
+def _confirm(recorded: str) -> bool | None:
+    """Ask in the cell whether to replay; None where nobody can be asked."""
+    try:
+        said = input(f"This was answered before ({recorded}). Replay that? [Y/n] ")
+    except (EOFError, OSError, RuntimeError):  # the last is IPython's for a front end without input
+        return None
+    return not said.strip().lower().startswith("n")
+
+
 def gather(
     question: str | Sequence[str | Source],
     beside: Sequence[Source],
@@ -304,7 +346,7 @@ def ask(question: Gathered | str, values: Settings, *, new: bool = False, histor
     return current().ask(
         gathered.message,
         _guarded(values),
-        transport(values, where),
+        journal(values).recording(transport(values, where)),
         model(values, where),
         items=gathered.items,
         new=new,
@@ -313,6 +355,7 @@ def ask(question: Gathered | str, values: Settings, *, new: bool = False, histor
         charged=where.charged,
         endpoint=address(values, where),
         record=_record,
+        replay=_replay(values),
     )
 
 
@@ -382,7 +425,7 @@ def close() -> None:
             _state.local.close()
         if _state.store is not None:
             _state.store.close()
-        _state.store = None
+        _state.store = _state.journal = None
         _state.session = _state.io = _state.local = None
         _state.transports.clear()
         _state.configured.clear()

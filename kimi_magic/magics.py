@@ -93,7 +93,7 @@ class KimiMagics(Magics):
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        fix, sent, private, egress, use, model, usage, reset, config, help.
+        fix, sent, private, egress, journal, use, model, usage, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -113,7 +113,7 @@ class KimiMagics(Magics):
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import status
-        from kimi_magic.command import Ask, Ledger, Private, SetModel, ShowSent, Use
+        from kimi_magic.command import Ask, Journal, Ledger, Private, SetModel, ShowSent, Use
 
         match parsed:
             case Ask():
@@ -124,6 +124,8 @@ class KimiMagics(Magics):
                 return status.private(parsed, self.shell.user_ns)
             case Ledger(everything):
                 return status.egress(everything=everything)
+            case Journal():
+                return status.journal(parsed)
             case Use(endpoint):
                 return status.use(endpoint)
             case SetModel(name):

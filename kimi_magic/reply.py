@@ -47,7 +47,8 @@ class Reply:
     `text` is the reply as Markdown source and `thinking` what the model wrote before it. `finish` says why it ended;
     `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
     `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
-    given for it, part by part. `str(reply)` is the text.
+    given for it, part by part. `recorded` is empty, or says when or in which file this reply was recorded: then it was
+    replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -64,6 +65,7 @@ class Reply:
     badges: tuple[str, ...] = ()
     charged: bool = True
     sent: Sent | None = None
+    recorded: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -149,7 +151,8 @@ class Reply:
         cost = () if self.cost is None or not tokens else (f"${self.cost:.4f}",)
         name = (self.answered_by or self.model).rpartition("/")[2]
         saw = (self.sent.summary,) if self.sent and self.sent.summary else ()
-        return (name, present.seconds(self.timing.total), *tokens, *cost, *saw)
+        again = ("--rerun always asks again",) if self.recorded else ()
+        return (name, present.seconds(self.timing.total), *tokens, *cost, *saw, *again)
 
     @property
     def html(self) -> str:
@@ -191,6 +194,7 @@ class Draft:
     badges: tuple[str, ...] = ()
     charged: bool = True
     sent: Sent | None = None
+    recorded: str = ""
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
@@ -282,6 +286,7 @@ class Draft:
             badges=self.badges,
             charged=self.charged,
             sent=self.sent,
+            recorded=self.recorded,
         )
         if self._finished is None:
             return reply

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kimi_magic import models
 from kimi_magic.conversation import Conversation, Turn
@@ -20,6 +20,9 @@ from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
 from kimi_magic.transport import Limits, Transport
 from kimi_magic.wire import Request
+
+if TYPE_CHECKING:
+    from kimi_magic.journal import Replay
 
 __all__ = ["Asking", "Session"]
 
@@ -42,6 +45,7 @@ class Session:
         self.cost = 0.0
         self.replies = 0
         self.unpriced = 0
+        self.replayed = 0
         self.last_sent: Sent | None = None
 
     def ask(
@@ -58,13 +62,15 @@ class Session:
         charged: bool = True,
         endpoint: str = "",
         record: Callable[[Sent], None] | None = None,
+        replay: Callable[[Request], Replay | None] | None = None,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
         place once a reply has come; with `history=False` it is asked outside any. `charged` says that Cloudflare bills
-        it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what cannot be sent,
-        and TooLarge where it cannot fit the model's window by any estimate.
+        it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what replays the reply,
+        nothing is sent, recorded or billed. Raises CommandError for what cannot be sent, TooLarge where it cannot fit
+        the model's window by any estimate, and what `replay` raises.
         """
         if self._owner == threading.get_ident():
             raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
@@ -74,11 +80,15 @@ class Session:
             conversation = self._conversation_for(new=new, history=history)
             opening = conversation.opening(question, settings.system)
             request = _request(conversation.messages + opening, settings, model)
+            recorded = ""
+            if replay is not None and (found := replay(request)) is not None:
+                transport, recorded, record = found, found.recorded, None
+                endpoint, charged, badges = "replayed from the journal", False, (*found.badges, *badges)
             sent = _sent(conversation, opening, items, request, endpoint, charged=charged)
             if record is not None:
                 record(sent)
             self.last_sent = sent
-            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent)
+            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent, recorded)
             return Asking(self, conversation, opening, request, transport, settings, draft, keep=history)
         except BaseException:
             if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
@@ -127,7 +137,9 @@ class Session:
             self._give_turn()
 
     def _count(self, reply: Reply) -> None:
-        if reply.text or reply.usage != Usage():
+        if reply.recorded:
+            self.replayed += 1
+        elif reply.text or reply.usage != Usage():
             self.replies += 1
             self.usage += reply.usage
             self.unpriced += reply.cost is None

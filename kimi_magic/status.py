@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kimi_magic import kernel, models, settings
-from kimi_magic.command import Private, Show
+from kimi_magic.command import Journal, Private, Show
 from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.messages import Usage
 from kimi_magic.options import WORDS
@@ -16,10 +16,24 @@ from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
+    from kimi_magic.reply import Reply
     from kimi_magic.sent import Sent
     from kimi_magic.store import Egress
 
-__all__ = ["config", "egress", "model", "overview", "private", "reset", "sent", "show", "usage", "use", "words"]
+__all__ = [
+    "config",
+    "egress",
+    "journal",
+    "model",
+    "overview",
+    "private",
+    "reset",
+    "sent",
+    "show",
+    "usage",
+    "use",
+    "words",
+]
 
 _LEDGER_ROWS = 200
 _LEDGER_COLUMNS = 8
@@ -82,9 +96,10 @@ def _used() -> str:
     session = kernel.current()
     used = session.usage
     replies = f"{session.replies} repl{'y' if session.replies == 1 else 'ies'}"
+    replayed = f"; {session.replayed} replayed, for nothing" if session.replayed else ""
     if not session.replies:
-        return replies
-    return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}"
+        return replies + replayed
+    return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}{replayed}"
 
 
 def _cost() -> str:
@@ -103,7 +118,7 @@ def usage() -> Report:
             str(number),
             _first_words(turn.question.text),
             *_counts(turn.reply.usage),
-            "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
+            _turn_cost(turn.reply),
         )
         for number, turn in enumerate(session.conversation.turns, 1)
     ]
@@ -111,7 +126,16 @@ def usage() -> Report:
     cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
     total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
     columns = ("turn", "question", "tokens in", "cached", "out", "cost")
-    return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
+    note = "" if session.replies else "Nothing was asked yet."
+    if session.replayed:
+        note = "What was replayed cost nothing, and is no part of the last line."
+    return Report("Usage", (*rows, total), columns, note=note)
+
+
+def _turn_cost(reply: Reply) -> str:
+    if reply.recorded:
+        return "replayed"
+    return "–" if reply.cost is None else f"${reply.cost:.4f}"
 
 
 def _counts(used: Usage) -> tuple[str, str, str]:
@@ -177,6 +201,38 @@ def egress(*, everything: bool = False) -> Report:
     note = store.trouble or f"Kept in {_at_home(store.path)}."
     empty = "" if rows else "Nothing has left this kernel. "
     return Report("What left the kernel" if rows else "", rows, columns if rows else (), note=empty + note)
+
+
+def journal(asked: Journal) -> Report:
+    """Save or load recordings, or tell of the journal: how much, where, and what becomes of equal requests."""
+    values = kernel.resolve()
+    kept = kernel.journal(values)
+    path = Path(asked.path).expanduser()
+    if asked.action == "save":
+        return Report("", (), note=f"{_exchanges(kept.save(path))} in {_at_home(path)}.")
+    if asked.action == "load":
+        return Report("", (), note=f"{_exchanges(kept.load(path))} from {_at_home(path)}, for this kernel alone.")
+    sizes = kept.sizes
+    rows = (
+        ("recorded", f"{_exchanges(sizes.kept)}, {sizes.characters / 1e6:,.1f} MB"),
+        ("loaded from files", _exchanges(sizes.loaded)),
+        ("used by this kernel", _exchanges(sizes.used)),
+        ("an equal request", f"{_POLICIES[values.rerun]} (rerun = {values.rerun}, {values.source('rerun')})"),
+    )
+    store = kernel.ledger()
+    return Report("The journal", rows, note=store.trouble or f"Kept in {_at_home(store.path)}.")
+
+
+_POLICIES = {
+    "replay": "is replayed, not sent",
+    "ask": "is replayed or sent, as you say",
+    "always": "is sent again",
+    "only": "is replayed; nothing is ever sent",
+}
+
+
+def _exchanges(count: int) -> str:
+    return f"{count:,} exchange{'' if count == 1 else 's'}"
 
 
 def _at_home(path: Path | None) -> str:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Store"]
+__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store"]
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")
@@ -45,6 +45,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             withheld TEXT NOT NULL, notebook TEXT NOT NULL, kernel TEXT NOT NULL
         ) STRICT""",
         "CREATE INDEX egress_time ON egress (time)",
+    ),
+    (
+        """CREATE TABLE exchange (
+            key TEXT PRIMARY KEY, time REAL NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX exchange_time ON exchange (time)",
     ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
@@ -79,6 +85,20 @@ class Egress:
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint if "//" in self.endpoint else f"//{self.endpoint}")
         object.__setattr__(self, "endpoint", parts.netloc.rpartition("@")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request that was answered whole, and its reply.
+
+    `key` is the SHA-256 of `request`, which is canonical JSON; `reply` is JSON, too (see `journal.packing`). `time` is
+    when it was recorded, in seconds since 1970 (UTC).
+    """
+
+    key: str
+    time: float
+    request: str
+    reply: str
 
 
 _COLUMNS = tuple(field.name for field in fields(Egress))
@@ -140,6 +160,29 @@ class Store:
         asked = {"since": float("-inf") if since is None else since, "kernel": kernel, "limit": max(0, limit)}
         rows = self._do(lambda connection: connection.execute(_SELECT, asked).fetchall(), "BEGIN")
         return [_value(row) for row in reversed(rows)]
+
+    def record_exchange(self, exchange: Exchange) -> None:
+        """Keep an exchange, in place of an earlier one of the same request."""
+        row = (exchange.key, exchange.time, exchange.request, exchange.reply)
+        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?)", row))
+
+    def exchange(self, key: str) -> Exchange | None:
+        """Give the exchange with this key, None where there is none."""
+        asked = "SELECT key, time, request, reply FROM exchange WHERE key = ?"
+        row = self._do(lambda connection: connection.execute(asked, (key,)).fetchone(), "BEGIN")
+        return Exchange(*row) if row else None
+
+    def exchanges(self, limit: int) -> list[Exchange]:
+        """Give the latest exchanges, the latest first."""
+        asked = "SELECT key, time, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
+        rows = self._do(lambda connection: connection.execute(asked, (limit,)).fetchall(), "BEGIN")
+        return [Exchange(*row) for row in rows]
+
+    def exchange_sizes(self) -> tuple[int, int]:
+        """Count the exchanges and their characters."""
+        asked = "SELECT count(*), coalesce(sum(length(request) + length(reply)), 0) FROM exchange"
+        count, size = self._do(lambda connection: connection.execute(asked).fetchone(), "BEGIN")
+        return count, size
 
     def close(self) -> None:
         """Close the file. It is opened again when it is used again."""

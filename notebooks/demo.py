@@ -152,8 +152,9 @@ def kernel(folder: Path, local: launch.Local) -> Iterator[BlockingKernelClient]:
     """Start a kernel that asks this local server; end it in any case."""
     from jupyter_client.manager import KernelManager
 
-    asking = environment(KIMI_LOCAL_URL=local.url, KIMI_LOCAL_TOKEN=local.token)
     with TemporaryDirectory(ignore_cleanup_errors=True) as sockets:
+        # Nothing that was recorded before is replayed, and nothing is left behind.
+        asking = environment(KIMI_LOCAL_URL=local.url, KIMI_LOCAL_TOKEN=local.token, KIMI_HOME=sockets)
         private = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
         manager = KernelManager(kernel_name="python3", **private)
         try:

@@ -1,0 +1,263 @@
+"""Record, look up, replay: the journal of this kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kimi_magic import wire
+from kimi_magic.errors import CommandError, KimiError, NotRecorded, StoreError
+from kimi_magic.events import Event, Finished, Started, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.journal import files
+from kimi_magic.journal.nearest import difference, nearest
+from kimi_magic.journal.packing import Timed, pack, text_of, to_json, unpack, whole
+from kimi_magic.messages import Image, Message
+from kimi_magic.store import Exchange, Store
+from kimi_magic.transport import Emit, Limits, Transport
+from kimi_magic.wire import Request
+
+__all__ = ["Journal", "Replay", "Sizes"]
+
+_COMPARED = 300
+"""How many of the latest exchanges are compared with a request that is not recorded."""
+_KEPT = (TextDelta, ThinkingDelta, ToolCallDelta, Finished)
+_HOW = "Record it: run once with KIMI_RERUN=replay, where the model can be asked, then %kimi journal save FILE."
+
+
+def canonical(request: Request) -> str:
+    """Give the canonical JSON of a request, with each picture's SHA-256 in the place of its data."""
+    messages = tuple(Message(said.role, tuple(map(_digested, said.parts))) for said in request.messages)
+    return wire.encode(replace(request, messages=messages), "chat").decode()
+
+
+def _digested(part: Any) -> Any:
+    if not isinstance(part, Image):
+        return part
+    return replace(part, data=hashlib.sha256(part.data).digest(), media_type=f"{part.media_type};sha256")
+
+
+def _exchange(request: str, reply: str, at: float) -> Exchange:
+    return Exchange(hashlib.sha256(request.encode()).hexdigest(), at, request, reply)
+
+
+def _conversations(exchange: Exchange) -> Iterator[dict[str, Any]]:
+    """Give a recorded request, and the same with its reply: what is not recorded may go on from there."""
+    request = json.loads(exchange.request)
+    yield request
+    said = text_of(unpack(json.loads(exchange.reply)))
+    yield request | {"messages": [*request["messages"], {"content": said, "role": "assistant"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many exchanges the journal holds: in the store (with their characters), from files, and used so far."""
+
+    kept: int
+    characters: int
+    loaded: int
+    used: int
+
+
+class Replay:
+    """A Transport that brings a recorded reply, and sends nothing: each stretch whole, or with its own pauses.
+
+    `recorded` says when, or in which file; `badges` what the reader must know.
+    """
+
+    def __init__(self, timed: Sequence[Timed], recorded: str, badges: tuple[str, ...], *, paced: bool) -> None:
+        self._timed = timed
+        self._paced = paced
+        self.recorded = recorded
+        self.badges = badges
+
+    async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:  # noqa: ARG002  # a Transport's signature
+        """Emit the recorded events."""
+        emit(Started())
+        if not self._paced:
+            for event in whole(self._timed):
+                emit(event)
+            return
+        began = time.monotonic()
+        for seconds, event in self._timed:
+            await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+            emit(event)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Recording:
+    """A Transport that notes what another one brings, and keeps it once it is whole."""
+
+    def __init__(self, inner: Transport, keep: Callable[[Request, Sequence[Timed]], None]) -> None:
+        self._inner = inner
+        self._keep = keep
+
+    async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
+        timed: list[Timed] = []
+        began = time.perf_counter()
+
+        def noting(event: Event) -> None:
+            nonlocal began
+            if isinstance(event, _KEPT):
+                timed.append((time.perf_counter() - began, event))
+            elif isinstance(event, Started):
+                began = time.perf_counter()
+                timed.clear()
+            emit(event)
+
+        try:
+            await self._inner.stream(request, affinity, limits, noting)
+        finally:  # who has seen the end may close before the stream has
+            if timed and isinstance(timed[-1][1], Finished):
+                await asyncio.to_thread(self._keep, request, timed)  # a store may have to wait for another kernel
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class Journal:
+    """What was asked and answered before: in the store, for every kernel, and from files, for this one alone.
+
+    A store that cannot be read or written keeps nobody from asking: that is told once, on the thread that asks.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loaded: dict[str, tuple[Exchange, str]] = {}
+        self._files: set[Path] = set()
+        self._used: dict[str, None] = {}
+        self._trouble: KimiError | None = None
+        self._told = False
+
+    def replay(
+        self, request: Request, policy: str, confirm: Callable[[str], bool | None], *, paced: bool = False
+    ) -> Replay | None:
+        """Give what brings the recorded reply to a request; None where it is to be sent.
+
+        `policy` is one of `settings.RERUNS`. For `ask`, `confirm` is told when the reply was recorded and says whether
+        to replay it, None for nobody there to say so. Raises NotRecorded, or StoreError, where only replays may be.
+        """
+        self._tell()
+        if policy == "always":
+            return None
+        text = canonical(request)
+        key = _exchange(text, "", 0).key
+        try:
+            found = self._find(key)
+        except StoreError as error:
+            if policy == "only":
+                raise
+            self._trouble = error
+            self._tell()
+            found = None
+        if found is None:
+            if policy == "only":
+                raise self._not_recorded(text)
+            return None
+        timed, recorded = found
+        badges: tuple[str, ...] = ("replayed",)
+        if policy == "ask":
+            wanted = confirm(recorded)
+            if wanted is False:
+                return None
+            badges = ("replayed", "nobody to ask") if wanted is None else badges
+        self._use(key)
+        return Replay(timed, recorded, badges, paced=paced)
+
+    def _find(self, key: str) -> tuple[Sequence[Timed], str] | None:
+        if key in self._loaded:
+            exchange, recorded = self._loaded[key]
+        else:
+            kept = self._store.exchange(key)
+            if kept is None:
+                return None
+            exchange, recorded = kept, time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
+        try:
+            return unpack(json.loads(exchange.reply)), recorded
+        except ValueError:  # written by another version
+            return None
+
+    def _tell(self) -> None:
+        if self._trouble is not None and not self._told:
+            self._told = True
+            warnings.warn(f"Replies are not recorded. {self._trouble.message} {self._trouble.hint}", stacklevel=2)
+
+    def _use(self, key: str) -> None:
+        self._used[key] = None
+
+    def _not_recorded(self, text: str) -> NotRecorded:
+        wanted = json.loads(text)
+        others = [exchange for exchange, _ in self._loaded.values()] + self._store.exchanges(_COMPARED)
+        found = nearest(wanted, itertools.chain.from_iterable(map(_conversations, others)))
+        if found is None:
+            return NotRecorded("rerun = only sends nothing, and the journal is empty.", hint=_HOW)
+        first = difference(wanted, found)
+        error = NotRecorded(
+            f"rerun = only sends nothing, and this is not recorded; the nearest that is differs in {first.where}:",
+            hint=_HOW,
+        )
+        error.diff = (first.recorded, first.wanted)
+        return error
+
+    def recording(self, transport: Transport) -> Transport:
+        """Give a transport that does what this one does, and records each reply that comes to its end."""
+        return _Recording(transport, self._record)
+
+    def _record(self, request: Request, timed: Sequence[Timed]) -> None:
+        exchange = _exchange(canonical(request), to_json(pack(timed)), time.time())
+        self._loaded.pop(exchange.key, None)
+        self._use(exchange.key)
+        try:
+            self._store.record_exchange(exchange)
+        except StoreError as error:
+            self._trouble = error
+
+    def save(self, path: Path) -> int:
+        """Write what this kernel used, in order, to a file; give how many. Raises CommandError and StoreError."""
+        found = [self._loaded[key][0] if key in self._loaded else self._store.exchange(key) for key in self._used]
+        exchanges = [(json.loads(one.request), json.loads(one.reply)) for one in found if one is not None]
+        if not exchanges:
+            raise CommandError("This kernel has not asked anything yet.", hint="Run the notebook first.")
+        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            draft.write_text(files.dumps(exchanges), "utf-8", newline="\n")
+            draft.replace(path)
+        except OSError as exc:
+            draft.unlink(missing_ok=True)
+            raise CommandError(f"{path} cannot be written: {exc.strerror}.", hint="Name another place.") from None
+        return len(exchanges)
+
+    def load(self, path: Path, problem: type[KimiError] = CommandError) -> int:
+        """Take the exchanges of a file in, for this kernel alone; give how many. Raises `problem` with the line."""
+        try:
+            found = files.loads(path.read_text("utf-8"))
+        except OSError as exc:
+            raise problem(f"{path} cannot be read: {exc.strerror}.", hint="Name a file of recordings.") from None
+        except ValueError as exc:
+            hint = "Save it anew: %kimi journal save FILE"
+            raise problem(f"{path} is no file of recordings: {exc}.", hint=hint) from None
+        for request, reply in found:
+            exchange = _exchange(to_json(request), to_json(reply), 0)
+            self._loaded[exchange.key] = (exchange, path.name)
+        self._files.add(path)
+        return len(found)
+
+    def load_once(self, path: Path, problem: type[KimiError]) -> None:
+        """Load a file unless that was done before."""
+        if path not in self._files:
+            self.load(path, problem)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Count what there is; raises StoreError."""
+        return Sizes(*self._store.exchange_sizes(), len(self._loaded), len(self._used))
