@@ -55,6 +55,6 @@ def save(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for name in map(Path, sys.argv[1:]):
+    for name in (Path(argument).absolute() for argument in sys.argv[1:]):
         record(name, recording(name))
         save(name)
