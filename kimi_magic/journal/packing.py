@@ -34,7 +34,7 @@ def pack(timed: Iterable[Timed], step: float = FRAME) -> list[dict[str, Any]]:
             packed.append(_stretch("text" if kind is TextDelta else "thinking", group, step))
             continue
         for seconds, event in group:
-            at = _rounded(int(seconds / step), step)
+            at = _rounded(_slot(seconds, step), step)
             match event:
                 case ToolCallDelta(index, id_, name, arguments):
                     packed.append({"call": dict(zip(_CALL, (index, id_, name, arguments), strict=True)), "at": at})
@@ -53,12 +53,16 @@ def _stretch(name: str, deltas: Iterator[Timed], step: float) -> dict[str, Any]:
     for seconds, delta in deltas:
         text: str = delta.text  # type: ignore[union-attr]  # grouped by their class
         texts.append(text)
-        slot = int(seconds / step)
+        slot = _slot(seconds, step)
         if slot != last:
             pace.append([_rounded(slot, step), 0])
             last = slot
         pace[-1][1] += len(text)
     return {name: "".join(texts), "pace": pace}
+
+
+def _slot(seconds: float, step: float) -> int:
+    return int(seconds / step + 1e-6)  # 0.6 / 0.1 is less than 6, and what was rounded must stay as it is
 
 
 def _rounded(slot: int, step: float) -> float:
