@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks.figure import HEAD
 
-NAMES = ("load", "first_paint", "drain", "bytes", "interrupt", "lab_lag", "describe", "photo")
+NAMES = ("load", "first_paint", "drain", "bytes", "interrupt", "lab_lag", "describe", "photo", "replay")
 
 
 def main(wanted: list[str]) -> None:

@@ -60,6 +60,8 @@ def kernel(place: Server | None = None, *paths: str) -> Iterator[Kernel]:
         (profile / "ipython_kernel_config.py").write_text(_KERNEL_CONFIG, encoding="utf-8")
         environment = {
             "IPYTHONDIR": folder,
+            "KIMI_HOME": folder,
+            "KIMI_RERUN": "always",  # the same questions again and again, and each is meant
             "PYTHONPATH": ":".join((str(ROOT), *paths)),
             "PYTHONDONTWRITEBYTECODE": "",  # an installed package is compiled once, so this one may be too
         }

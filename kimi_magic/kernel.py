@@ -294,10 +294,16 @@ def journal(values: Settings) -> Journal:
     return kept
 
 
-def _replay(values: Settings) -> Callable[[Request], Replay | None]:
+def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
     """Make the look-up of a request in the journal; it asks the user where that is the policy."""
-    kept, paced = journal(values), values.replay_pace == "recorded"
-    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced)
+    kept, name, paced = journal(values), _weights(values, where), values.replay_pace == "recorded"
+    return lambda request: kept.replay(request, values.rerun, _confirm, model=name, paced=paced)
+
+
+def _weights(values: Settings, where: Place) -> str:
+    """Name the model whose weights a user chose for this machine: in a request all of them are called local."""
+    chosen = where.name == "local" and values.local_model and not values.local_url
+    return f"local/{Path(values.local_model).stem}" if chosen else ""
 
 
 def _confirm(recorded: str) -> bool | None:
@@ -346,7 +352,7 @@ def ask(question: Gathered | str, values: Settings, *, new: bool = False, histor
     return current().ask(
         gathered.message,
         _guarded(values),
-        journal(values).recording(transport(values, where)),
+        journal(values).recording(transport(values, where), _weights(values, where)),
         model(values, where),
         items=gathered.items,
         new=new,
@@ -355,7 +361,7 @@ def ask(question: Gathered | str, values: Settings, *, new: bool = False, histor
         charged=where.charged,
         endpoint=address(values, where),
         record=_record,
-        replay=_replay(values),
+        replay=_replay(values, where),
     )
 
 

@@ -269,6 +269,16 @@ def test_only_needs_neither_account_nor_model(asking: dict[str, str], tmp_path: 
     assert server.process.poll() is None
 
 
+def test_other_weights_on_this_machine_are_another_model(tmp_path: Path) -> None:
+    # What is replayed for the default weights is no reply of others, which cannot even start here.
+    home = {"KIMI_HOME": str(tmp_path / "home"), "KIMI_LOCAL_ENGINE": "scripted"}
+    with started(home, tmp_path) as kernel:
+        assert kernel.run("%%kimi\nhi").ok
+    with started(home | {"KIMI_LOCAL_ENGINE": "llama", "KIMI_LOCAL_MODEL": "/no/such.gguf"}, tmp_path) as kernel:
+        assert kernel.run("%%kimi\nhi").reply["ename"] == "LocalModelError"
+        assert "- local\n+ local/such" in kernel.run("%%kimi --rerun only\nhi").text
+
+
 # Files
 
 
@@ -420,7 +430,7 @@ def test_any_reply_comes_back_word_for_word(timed: list[packing.Timed], step: fl
     assert packing.pack(again, step) == packed
 
 
-@given(st.lists(st.tuples(texts, replies), max_size=4))
+@given(st.lists(st.tuples(texts, replies), min_size=1, max_size=4))
 def test_any_exchange_comes_back_from_a_file(asked: list[tuple[str, list[packing.Timed]]]) -> None:
     exchanges = [
         (json.loads(packing.to_json({"messages": [{"role": "user", "content": text}], "model": "m"})),

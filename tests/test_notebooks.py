@@ -68,8 +68,10 @@ def shape(recording):
     """What a recording asks, whoever answers: parameters, roles, and the words that are the notebook's own."""
     shapes = []
     for request, _ in files.loads(recording.read_text("utf-8")):
-        messages = [(said["role"], said["role"] != "assistant" and said["content"]) for said in request.pop("messages")]
-        shapes.append((request, messages))
+        said = request.pop("messages")
+        # The words of a reply differ, and with them those of cells that go along.
+        own = [message["content"].rpartition("</context>")[2] for message in said if message["role"] == "user"]
+        shapes.append((request, [message["role"] for message in said], own))
     return shapes
 
 

@@ -62,7 +62,7 @@ def _in_lines(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def loads(text: str) -> list[tuple[Request, Packed]]:
-    """Read what `dumps` wrote, raise ValueError, which names the line, for anything else."""
+    """Read what `dumps` wrote; raise ValueError, which names the line, for anything else."""
     found: list[tuple[Request, Packed]] = []
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):  # not splitlines: a text may hold U+2028
         try:
@@ -103,9 +103,14 @@ def _shared(after: object, before: Sequence[tuple[Request, Packed]]) -> list[Req
 
 def _message(message: dict[str, Any]) -> Request:
     content = message["content"]
+    if not isinstance(message["role"], str) or not content:
+        raise TypeError
     if all(isinstance(piece, str) for piece in content):
         return {**message, "content": "\n".join(content)}
-    return {**message, "content": [_joined(part, ("text",)) for part in content]}
+    parts = [_joined(part, ("text",)) for part in content]
+    if not all("text" in part or isinstance(part["image_url"]["url"], str) for part in parts):
+        raise TypeError
+    return {**message, "content": parts}
 
 
 def _joined(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:

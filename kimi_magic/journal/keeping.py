@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import json
@@ -16,10 +17,10 @@ from typing import Any
 
 from kimi_magic import wire
 from kimi_magic.errors import CommandError, KimiError, NotRecorded, StoreError
-from kimi_magic.events import Event, Finished, Started, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import Event, Started
 from kimi_magic.journal import files
 from kimi_magic.journal.nearest import difference, nearest
-from kimi_magic.journal.packing import Timed, pack, text_of, to_json, unpack, whole
+from kimi_magic.journal.packing import Packer, Timed, text_of, to_json, unpack, whole
 from kimi_magic.messages import Image, Message
 from kimi_magic.store import Exchange, Store
 from kimi_magic.transport import Emit, Limits, Transport
@@ -29,14 +30,16 @@ __all__ = ["Journal", "Replay", "Sizes"]
 
 _COMPARED = 300
 """How many of the latest exchanges are compared with a request that is not recorded."""
-_KEPT = (TextDelta, ThinkingDelta, ToolCallDelta, Finished)
 _HOW = "Record it: run once with KIMI_RERUN=replay, where the model can be asked, then %kimi journal save FILE."
 
 
-def canonical(request: Request) -> str:
-    """Give the canonical JSON of a request, with each picture's SHA-256 in the place of its data."""
+def canonical(request: Request, model: str = "") -> str:
+    """Give the canonical JSON of a request, with each picture's SHA-256 in the place of its data.
+
+    `model` takes the place of the request's own, where that does not tell which model answers.
+    """
     messages = tuple(Message(said.role, tuple(map(_digested, said.parts))) for said in request.messages)
-    return wire.encode(replace(request, messages=messages), "chat").decode()
+    return wire.encode(replace(request, messages=messages, model=model or request.model), "chat").decode()
 
 
 def _digested(part: Any) -> Any:
@@ -53,7 +56,10 @@ def _conversations(exchange: Exchange) -> Iterator[dict[str, Any]]:
     """Give a recorded request, and the same with its reply: what is not recorded may go on from there."""
     request = json.loads(exchange.request)
     yield request
-    said = text_of(unpack(json.loads(exchange.reply)))
+    try:
+        said = text_of(unpack(json.loads(exchange.reply)))
+    except ValueError:  # written by another version
+        return
     yield request | {"messages": [*request["messages"], {"content": said, "role": "assistant"}]}
 
 
@@ -98,28 +104,29 @@ class Replay:
 class _Recording:
     """A Transport that notes what another one brings, and keeps it once it is whole."""
 
-    def __init__(self, inner: Transport, keep: Callable[[Request, Sequence[Timed]], None]) -> None:
+    def __init__(self, inner: Transport, keep: Callable[[Request, str, Packer], None], model: str) -> None:
         self._inner = inner
         self._keep = keep
+        self._model = model
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        timed: list[Timed] = []
+        packer = Packer()
         began = time.perf_counter()
 
         def noting(event: Event) -> None:
-            nonlocal began
-            if isinstance(event, _KEPT):
-                timed.append((time.perf_counter() - began, event))
-            elif isinstance(event, Started):
-                began = time.perf_counter()
-                timed.clear()
+            nonlocal began, packer
+            if isinstance(event, Started):
+                packer, began = Packer(), time.perf_counter()
+            packer.add(time.perf_counter() - began, event)
             emit(event)
 
         try:
             await self._inner.stream(request, affinity, limits, noting)
         finally:  # who has seen the end may close before the stream has
-            if timed and isinstance(timed[-1][1], Finished):
-                await asyncio.to_thread(self._keep, request, timed)  # a store may have to wait for another kernel
+            if packer.finished:
+                await asyncio.to_thread(
+                    self._keep, request, self._model, packer
+                )  # a store may have to wait for another kernel
 
     async def close(self) -> None:
         await self._inner.close()
@@ -140,17 +147,23 @@ class Journal:
         self._told = False
 
     def replay(
-        self, request: Request, policy: str, confirm: Callable[[str], bool | None], *, paced: bool = False
+        self,
+        request: Request,
+        policy: str,
+        confirm: Callable[[str], bool | None],
+        *,
+        model: str = "",
+        paced: bool = False,
     ) -> Replay | None:
         """Give what brings the recorded reply to a request; None where it is to be sent.
 
         `policy` is one of `settings.RERUNS`. For `ask`, `confirm` is told when the reply was recorded and says whether
-        to replay it, None for nobody there to say so. Raises NotRecorded, or StoreError, where only replays may be.
+        to replay it, None for nobody there to say so. For `model` see `canonical`. Raises NotRecorded, or StoreError, where only replays may be.
         """
         self._tell()
         if policy == "always":
             return None
-        text = canonical(request)
+        text = canonical(request, model)
         key = _exchange(text, "", 0).key
         try:
             found = self._find(key)
@@ -198,7 +211,8 @@ class Journal:
     def _not_recorded(self, text: str) -> NotRecorded:
         wanted = json.loads(text)
         others = [exchange for exchange, _ in self._loaded.values()] + self._store.exchanges(_COMPARED)
-        found = nearest(wanted, itertools.chain.from_iterable(map(_conversations, others)))
+        conversations = itertools.chain.from_iterable(map(_conversations, others))
+        found = nearest(wanted, (one for one in conversations if one != wanted))
         if found is None:
             return NotRecorded("rerun = only sends nothing, and the journal is empty.", hint=_HOW)
         first = difference(wanted, found)
@@ -209,12 +223,12 @@ class Journal:
         error.diff = (first.recorded, first.wanted)
         return error
 
-    def recording(self, transport: Transport) -> Transport:
+    def recording(self, transport: Transport, model: str = "") -> Transport:
         """Give a transport that does what this one does, and records each reply that comes to its end."""
-        return _Recording(transport, self._record)
+        return _Recording(transport, self._record, model)
 
-    def _record(self, request: Request, timed: Sequence[Timed]) -> None:
-        exchange = _exchange(canonical(request), to_json(pack(timed)), time.time())
+    def _record(self, request: Request, model: str, packer: Packer) -> None:
+        exchange = _exchange(canonical(request, model), to_json(packer.packed()), time.time())
         self._loaded.pop(exchange.key, None)
         self._use(exchange.key)
         try:
@@ -233,7 +247,8 @@ class Journal:
             draft.write_text(files.dumps(exchanges), "utf-8", newline="\n")
             draft.replace(path)
         except OSError as exc:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                draft.unlink()
             raise CommandError(f"{path} cannot be written: {exc.strerror}.", hint="Name another place.") from None
         return len(exchanges)
 

@@ -73,7 +73,7 @@ def _words(message: Request) -> str:
     content = message["content"]
     if isinstance(content, str):
         return content
-    return "\n".join(part.get("text") or part["image_url"]["url"] for part in content)
+    return "\n".join(part["text"] if "text" in part else part["image_url"]["url"] for part in content)
 
 
 def _around(one: str, other: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.messages import Usage
 
-__all__ = ["FRAME", "PAINT", "Timed", "pack", "text_of", "to_json", "unpack", "whole"]
+__all__ = ["FRAME", "PAINT", "Packer", "Timed", "pack", "text_of", "to_json", "unpack", "whole"]
 
 Timed = tuple[float, Event]
 """Seconds since the service began to answer, and what came then."""
@@ -19,46 +19,69 @@ FRAME = 0.02
 PAINT = 0.1
 """Seconds within which what comes counts as one piece: as an eye sees it, and as a view paints it."""
 _DELTAS: dict[str, type[TextDelta | ThinkingDelta]] = {"text": TextDelta, "thinking": ThinkingDelta}
-_CALL = ("index", "id", "name", "arguments")
+_NAMES: dict[type[Event], str] = {kind: name for name, kind in _DELTAS.items()}
+
+
+class Packer:
+    """Packs a reply while it comes, so that no event of a long one has to be kept. Times are rounded down to `step`."""
+
+    def __init__(self, step: float = FRAME) -> None:
+        self._step = step
+        self._packed: list[dict[str, Any]] = []
+        self._kind: type[Event] | None = None
+        self._texts: list[str] = []
+        self._pace: list[list[float]] = []
+        self._last = -1
+        self.finished = False
+
+    def add(self, seconds: float, event: Event) -> None:
+        """Take one event, in order; what is no part of the reply itself is left out."""
+        kind = type(event)
+        if kind is TextDelta or kind is ThinkingDelta:
+            if kind is not self._kind:
+                self._close()
+                self._kind = kind
+            text: str = event.text  # type: ignore[union-attr]  # of one of the two classes
+            self._texts.append(text)
+            slot = _slot(seconds, self._step)
+            if slot != self._last:
+                self._pace.append([_rounded(slot, self._step), 0])
+                self._last = slot
+            self._pace[-1][1] += len(text)
+        elif isinstance(event, ToolCallDelta | Finished):
+            self._close()
+            at = _rounded(_slot(seconds, self._step), self._step)
+            self._packed.append(_whole_piece(event) | {"at": at})
+            self.finished = isinstance(event, Finished)
+
+    def _close(self) -> None:
+        if self._kind is not None:
+            self._packed.append({_NAMES[self._kind]: "".join(self._texts), "pace": self._pace})
+        self._kind, self._texts, self._pace, self._last = None, [], [], -1
+
+    def packed(self) -> list[dict[str, Any]]:
+        """Give the reply as a list of its stretches.
+
+        A stretch is `{"text" or "thinking": TEXT, "pace": [[seconds, characters], …]}`, a piece of a tool call, or at
+        the end `{"finish": REASON, "model": NAME, "usage": {…}, "at": seconds}`.
+        """
+        self._close()
+        return self._packed
+
+
+def _whole_piece(event: ToolCallDelta | Finished) -> dict[str, Any]:
+    if isinstance(event, ToolCallDelta):
+        return {"call": asdict(event)}
+    counts = {name: count for name, count in asdict(event.usage).items() if count is not None}
+    return {"finish": event.reason, "model": event.model, "usage": counts}
 
 
 def pack(timed: Iterable[Timed], step: float = FRAME) -> list[dict[str, Any]]:
-    """Give a reply as a list of its stretches. Times are rounded down to whole steps (seconds); other events go.
-
-    A stretch is `{"text" or "thinking": TEXT, "pace": [[seconds, characters], …]}`, a piece of a tool call, or at the
-    end `{"finish": REASON, "model": NAME, "usage": {…}, "at": seconds}`.
-    """
-    packed: list[dict[str, Any]] = []
-    for kind, group in itertools.groupby(timed, lambda one: type(one[1])):
-        if kind is TextDelta or kind is ThinkingDelta:
-            packed.append(_stretch("text" if kind is TextDelta else "thinking", group, step))
-            continue
-        for seconds, event in group:
-            at = _rounded(_slot(seconds, step), step)
-            match event:
-                case ToolCallDelta(index, id_, name, arguments):
-                    packed.append({"call": dict(zip(_CALL, (index, id_, name, arguments), strict=True)), "at": at})
-                case Finished(reason, usage, model):
-                    counts = {name: count for name, count in asdict(usage).items() if count is not None}
-                    packed.append({"finish": reason, "model": model, "usage": counts, "at": at})
-                case _:
-                    pass
-    return packed
-
-
-def _stretch(name: str, deltas: Iterator[Timed], step: float) -> dict[str, Any]:
-    texts: list[str] = []
-    pace: list[list[float]] = []
-    last = -1
-    for seconds, delta in deltas:
-        text: str = delta.text  # type: ignore[union-attr]  # grouped by their class
-        texts.append(text)
-        slot = _slot(seconds, step)
-        if slot != last:
-            pace.append([_rounded(slot, step), 0])
-            last = slot
-        pace[-1][1] += len(text)
-    return {name: "".join(texts), "pace": pace}
+    """Pack a reply that is there already; see Packer."""
+    packer = Packer(step)
+    for seconds, event in timed:
+        packer.add(seconds, event)
+    return packer.packed()
 
 
 def _slot(seconds: float, step: float) -> int:
