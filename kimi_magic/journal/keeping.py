@@ -158,7 +158,8 @@ class Journal:
         """Give what brings the recorded reply to a request; None where it is to be sent.
 
         `policy` is one of `settings.RERUNS`. For `ask`, `confirm` is told when the reply was recorded and says whether
-        to replay it, None for nobody there to say so. For `model` see `canonical`. Raises NotRecorded, or StoreError, where only replays may be.
+        to replay it, None for nobody there to say so. For `model` see `canonical`. Raises NotRecorded, or StoreError,
+        where only replays may be.
         """
         self._tell()
         if policy == "always":
