@@ -124,9 +124,8 @@ class _Recording:
             await self._inner.stream(request, affinity, limits, noting)
         finally:  # who has seen the end may close before the stream has
             if packer.finished:
-                await asyncio.to_thread(
-                    self._keep, request, self._model, packer
-                )  # a store may have to wait for another kernel
+                # In a thread: a store may have to wait for another kernel, and other replies must not wait with it.
+                await asyncio.to_thread(self._keep, request, self._model, packer)
 
     async def close(self) -> None:
         await self._inner.close()

@@ -133,6 +133,7 @@ class Lab:
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
             "IPYTHONDIR": "ipython",
             "XDG_CONFIG_HOME": "xdg",
+            "KIMI_HOME": "kimi",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         return kept | {name: str(self._home / folder) for name, folder in own.items()} | self._environment
