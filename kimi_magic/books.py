@@ -56,6 +56,7 @@ class Books:
         self.usage = Usage()
         self.cost = 0.0
         self.replies = 0
+        self.replayed = 0
         self.unpriced = 0
 
     @property
@@ -112,7 +113,9 @@ class Books:
         with self._lock:
             if hold in self._holds:
                 self._holds.remove(hold)
-            if not began:
+            if reply.recorded:
+                self.replayed += 1
+            if reply.recorded or not began:
                 return
             used = _used(reply, endpoint, conversation, counted)
             self._counted += counted

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from kimi_magic import settings
 from kimi_magic.errors import CommandError
@@ -28,6 +28,7 @@ __all__ = [
     "Fork",
     "History",
     "Import",
+    "Journal",
     "Ledger",
     "Private",
     "Restore",
@@ -173,6 +174,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """Tell of the journal, `save` what this kernel used of it to a file, `load` a file, or `clear` it."""
+
+    action: Literal["", "save", "load", "clear"] = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Send questions to local, cloudflare, auto or a URL; empty shows where they go."""
 
@@ -213,7 +222,7 @@ class Show(enum.Enum):
 
 
 Turns = History | Compact | Restore | Drop | Fork | Switch | Export | Import | Forget
-Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Turns | Show
+Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Turns | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -368,6 +377,27 @@ def _line_private(rest: str) -> Private:
     return Private(words[0], tuple(words[1:])) if words else Private()
 
 
+def _line_journal(rest: str) -> Journal:
+    action, _, path = rest.partition(" ")
+    path = _unquoted(path.strip())
+    if rest in ("", "clear"):
+        return Journal("clear" if rest else "")
+    if action not in _ACTIONS:
+        raise CommandError(
+            f"`%kimi journal` takes save FILE, load FILE, clear or nothing, not {rest!r}.",
+            hint="%kimi journal save x.kimi.jsonl",
+        )
+    if not path.endswith(".jsonl"):
+        raise CommandError(
+            f"Recordings are in a file whose name ends with .jsonl, not {path!r}.",
+            hint=f"%kimi journal {action} notebook.kimi.jsonl",
+        )
+    return Journal(_ACTIONS[action], path)
+
+
+_ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load"}
+
+
 _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": _line_ask,
     "fix": _line_fix,
@@ -383,6 +413,7 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "forget": _line_forget,
     "private": _line_private,
     "egress": _line_egress,
+    "journal": _line_journal,
     "use": _line_use,
     "model": SetModel,
     "budget": _line_budget,

@@ -18,6 +18,7 @@ KimiError
 │   └── BrokenReply           the reply came cut, garbled, or with an error inside
 ├── NetworkError            the network: no connection
 │   └── Stalled               connected, but silent for too long
+├── NotRecorded             the journal: nothing may be sent, and nothing is recorded for this request
 ├── StoreError              what is kept on disk cannot be read or written
 └── LocalModelError         the model on this machine cannot be started
 Interrupted (a KeyboardInterrupt)  the user stopped the reply
@@ -41,6 +42,7 @@ __all__ = [
     "LocalModelError",
     "MissingCredential",
     "NetworkError",
+    "NotRecorded",
     "PlanError",
     "QuotaError",
     "RequestRefused",
@@ -176,6 +178,32 @@ class NetworkError(KimiError):
 
 class Stalled(NetworkError):
     """The server is connected and says nothing."""
+
+
+class NotRecorded(KimiError):
+    """Only recorded replies are wanted, and there is none for this request; `diff` is to the nearest that has one.
+
+    `diff` is a line that was recorded and the line that stands in its place, both empty where nothing is recorded.
+    """
+
+    diff: tuple[str, str] = ("", "")
+
+    def __str__(self) -> str:
+        return (
+            "\n".join([self.message, *self._diff, *([self.hint] if self.hint else [])])
+            if any(self.diff)
+            else super().__str__()
+        )
+
+    @property
+    def _diff(self) -> list[str]:
+        return (
+            [f"{mark} {_one_line(line)}" for mark, line in zip("-+", self.diff, strict=True)] if any(self.diff) else []
+        )
+
+    def _render_traceback_(self) -> list[str]:
+        first, *rest = super()._render_traceback_()
+        return [first, *self._diff, *rest]
 
 
 class StoreError(KimiError):

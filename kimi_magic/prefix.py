@@ -32,7 +32,8 @@ _SHORT = 0.1
 class Round:
     """One request of this kernel: what went, of what its question was made, and what the service counted.
 
-    `time` is when its reply ended, in seconds since 1970; `affinity` is its conversation's.
+    `time` is when its reply ended, in seconds since 1970; `affinity` is its conversation's. One that was `replayed` was
+    not sent: it stands here as it was recorded.
     """
 
     request: Request
@@ -40,6 +41,7 @@ class Round:
     items: tuple[Item, ...] = ()
     usage: Usage = Usage()
     time: float = 0.0
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Prefix:
 
 
 def profile(log: Sequence[Round]) -> tuple[Prefix, ...]:
-    """Profile each request of a kernel, in order."""
+    """Profile each request of a kernel, in order: what was sent among what was sent, a replay among all before it."""
     known = _Known({each.request.messages[-1]: each.items for each in log}, {})
     return tuple(_profiled(log, n, known) for n in range(len(log)))
 
@@ -122,6 +124,8 @@ def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
     warm: list[int] = []
     cold: list[int] = []
     for n in range(max(0, number - _RECENT), number):
+        if log[n].replayed and not one.replayed:  # the service has never seen it
+            continue
         (warm if _warm(log[n], one) else cold).append(n)
     best, common = _best(log, one, warm, known)
     tokens = _possible(log[best], one, common, known) if best is not None else 0

@@ -51,7 +51,9 @@ class Reply:
     `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
     `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
     given for it, part by part; `remark` what became of earlier turns. `budget` names the budget that allowed no more
-    than `max_tokens`, empty where none did. `str(reply)` is the text.
+    than `max_tokens`, empty where none did. `recorded` is empty, or says when or in which file this reply was recorded:
+    then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `str(reply)` is the
+    text.
     """
 
     text: str = ""
@@ -70,6 +72,7 @@ class Reply:
     sent: Sent | None = None
     remark: str = ""
     budget: str = ""
+    recorded: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -168,10 +171,11 @@ class Reply:
     @property
     def _remarks(self) -> tuple[str, ...]:
         """What the reader has to know before the next question."""
+        again = ("--rerun always asks again",) if self.recorded else ()
         budget = (f"at most {self.max_tokens:,} tokens by the budget of {self.budget}",) if self.budget else ()
         share = (self.usage.input + self.usage.output) / models.known(self.model).window
-        near = (f"{100 * share:.0f} % of the window; --new begins afresh",) if share > _NEAR else ()
-        return (*budget, *near)
+        near = (f"{100 * share:.0f} % of the window; %kimi compact, or --new",) if share > _NEAR else ()
+        return (*again, *budget, *near)
 
     @property
     def html(self) -> str:
@@ -215,6 +219,7 @@ class Draft:
     sent: Sent | None = None
     remark: str = ""
     budget: str = ""
+    recorded: str = ""
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
@@ -308,6 +313,7 @@ class Draft:
             sent=self.sent,
             remark=self.remark,
             budget=self.budget,
+            recorded=self.recorded,
         )
         if self._finished is None:
             return reply

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kimi_magic import models
 from kimi_magic.archive import Archive
@@ -25,6 +25,9 @@ from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
 from kimi_magic.transport import Limits, Transport
 from kimi_magic.wire import Request
+
+if TYPE_CHECKING:
+    from kimi_magic.journal import Replay
 
 __all__ = ["Asking", "Session"]
 
@@ -80,14 +83,16 @@ class Session:
         record: Callable[[Sent], None] | None = None,
         origin: Origin = NOWHERE,
         name: str = "",
+        replay: Callable[[Request], Replay | None] | None = None,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
         place once a reply has come; with `history=False` it is asked outside any; `name` asks in another conversation.
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
-        Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what
-        cannot be sent, TooLarge where it cannot fit the model's window by any estimate, and BudgetReached.
+        Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
+        replays the reply, nothing is sent, recorded or billed. Raises CommandError for what cannot be sent, TooLarge
+        where it cannot fit the model's window by any estimate, BudgetReached, and what `replay` raises.
         """
         if self._owner == threading.get_ident():
             raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
@@ -100,14 +105,26 @@ class Session:
             before = conversation.seen(place.parent)
             opening = conversation.opening(question, settings.system, place.parent)
             wanted = _request(conversation.messages(place.parent) + opening, settings, model)
+            recorded = ""
+            if replay is not None and (found := replay(wanted)) is not None:
+                transport, recorded, record = found, found.recorded, None
+                endpoint, charged, badges = "replayed from the journal", False, (*found.badges, *badges)
             request, hold = self.books.admit(wanted, settings.budget, charged=charged)
             sent = _sent(before, opening, items, request, endpoint, charged=charged)
             if record is not None:
                 record(sent)
             self.last_sent = sent
-            remark = self._remark(conversation, place, origin, question)
-            budget = str(settings.budget) if request.max_tokens < wanted.max_tokens else ""
-            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent, remark, budget)
+            draft = Draft(
+                request.model,
+                request.max_tokens,
+                settings.format,
+                badges,
+                charged,
+                sent,
+                remark=self._remark(conversation, place, origin, question),
+                budget=str(settings.budget) if request.max_tokens < wanted.max_tokens else "",
+                recorded=recorded,
+            )
             turn = Turn(opening, draft.reply, parent=place.parent, origin=origin)
             keeping = Keeping(conversation, turn, hold, keep=history, aside=bool(name))
             return Asking(self, keeping, request, transport, settings, draft)
@@ -130,13 +147,19 @@ class Session:
         endpoint: str = "",
         origin: Origin = NOWHERE,
         name: str = "",
+        recorded: Callable[[Request], str] | None = None,
     ) -> Sent:
-        """Give what `ask` would send; raises what it would raise before that."""
+        """Give what `ask` would send; raises what it would raise before that.
+
+        Where `recorded` says that the journal has the reply, it says when that was recorded, and nothing would be sent.
+        """
         conversation = self._conversation_for(name, new=new, history=history)
         parent = conversation.position(origin).parent
         before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
         request = _request(conversation.messages(parent) + opening, settings, model)
+        if recorded is not None and (when := recorded(request)):
+            endpoint, charged = f"replayed from the journal ({when}): nothing is sent", False
         return replace(_sent(before, opening, items, request, endpoint, charged=charged), dry=True)
 
     def room(
@@ -234,7 +257,8 @@ class Session:
     def _log(self, reply: Reply, request: Request, affinity: str) -> None:
         if reply.text or reply.thinking or reply.usage != Usage():
             items = reply.sent.items if reply.sent else ()
-            self.requests.append(Round(request, affinity, items, reply.usage, time.time()))
+            replayed = bool(reply.recorded)
+            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed))
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays, and so does the old one, under its name."""

@@ -10,7 +10,8 @@ from kimi_magic import kernel, models
 from kimi_magic.bars import Bars
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Usage
-from kimi_magic.prefix import profile
+from kimi_magic.prefix import Prefix, profile
+from kimi_magic.reply import Reply
 from kimi_magic.report import Report
 from kimi_magic.store import Used
 
@@ -60,7 +61,7 @@ def usage(*, plot: bool = False) -> Report:
     session = kernel.current()
     books, conversation = session.books, session.conversation
     rows = [
-        (str(turn.number), _first_words(turn.words), *_counts(turn.reply.usage), _dollars(turn.reply.cost))
+        (str(turn.number), _first_words(turn.words), *_counts(turn.reply.usage), _charge(turn.reply))
         for turn in conversation.turns
     ]
     mine = [used for used in books.mine if used.conversation == conversation.id]
@@ -73,8 +74,9 @@ def usage(*, plot: bool = False) -> Report:
         day = f"Today, all kernels since {_midnight()}: {_Sum.of(today).words}"
     except KimiError as error:
         today, day = [], f"Today: {error.message}"
-    empty = "" if books.replies else "Nothing was asked yet in this kernel. "
-    note = f"{empty}{_prices([*books.mine, *today])}\n{day}"
+    empty = "" if books.replies else f"Nothing was {'sent' if books.replayed else 'asked'} yet in this kernel. "
+    free = " What was replayed cost nothing, and is in no sum." if books.replayed else ""
+    note = f"{empty}{_prices([*books.mine, *today])}{free}\n{day}"
     picture = _picture(books.mine) if plot and books.mine else None
     return Report("Usage in tokens", tuple(rows), _COLUMNS, note=note, picture=picture)
 
@@ -87,8 +89,10 @@ def _counts(used: Usage) -> tuple[str, ...]:
     return (f"{used.input - used.cached:,}", f"{used.cached:,}", thinking, f"{used.output:,}", neurons)
 
 
-def _dollars(cost: float | None) -> str:
-    return "–" if cost is None else f"${cost:.4f}"
+def _charge(reply: Reply) -> str:
+    if reply.recorded:
+        return "replayed"
+    return "–" if reply.cost is None else f"${reply.cost:.4f}"
 
 
 def _first_words(text: str) -> str:
@@ -125,7 +129,8 @@ def _picture(used: Sequence[Used]) -> Bars:
 
 def prefix() -> Report:
     """What the service found cached of each request of this kernel, and what kept it from finding more."""
-    found = profile(kernel.current().requests)
+    log = kernel.current().requests
+    found = profile(log)
     rows = tuple(
         (
             str(number),
@@ -134,7 +139,7 @@ def prefix() -> Report:
             f"≈ {one.tokens:,}" if one.earlier is not None else "–",
             f"{one.usage.cached:,}" if one.usage.input else "–",
             "–" if one.share is None else f"≈ {100 * one.share:.0f} %",
-            str(one.broke or ("" if one.earlier is not None else "the first of its conversation")),
+            "; ".join(filter(None, ("replayed" if log[number - 1].replayed else "", _broke(one)))),
         )
         for number, one in enumerate(found, 1)
     )
@@ -145,6 +150,10 @@ def prefix() -> Report:
     if not rows:
         return Report("Prefix", (), note="Nothing was asked yet.")
     return Report("Prefix of each request", rows, columns, note=note, picture=picture)
+
+
+def _broke(one: Prefix) -> str:
+    return str(one.broke or ("" if one.earlier is not None else "the first of its conversation"))
 
 
 def budget(text: str) -> Report:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Store", "Used"]
+__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used"]
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")
@@ -66,6 +66,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             neurons REAL, cost REAL, counted REAL NOT NULL, charged INTEGER NOT NULL, kernel TEXT NOT NULL
         ) STRICT""",
         "CREATE INDEX usage_time ON usage (time)",
+    ),
+    (
+        """CREATE TABLE exchange (
+            key TEXT PRIMARY KEY, time REAL NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX exchange_time ON exchange (time)",
     ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
@@ -125,6 +131,20 @@ class Used:
     counted: float = 0.0
     charged: bool = False
     kernel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request that was answered whole, and its reply.
+
+    `key` is the SHA-256 of `request`, which is canonical JSON; `reply` is JSON, too (see `journal.packing`). `time` is
+    when it was recorded, in seconds since 1970 (UTC).
+    """
+
+    key: str
+    time: float
+    request: str
+    reply: str
 
 
 _USED = tuple(field.name for field in fields(Used))
@@ -206,6 +226,40 @@ class Store:
         """US dollars that count against a budget, of all kernels since then (seconds since 1970)."""
         row = self._do(lambda connection: connection.execute(_SPENT, (since,)).fetchone(), "BEGIN")
         return float(row[0])
+
+    def record_exchange(self, exchange: Exchange) -> None:
+        """Keep an exchange, in place of an earlier one of the same request."""
+        row = (exchange.key, exchange.time, exchange.request, exchange.reply)
+        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?)", row))
+
+    def exchange(self, key: str) -> Exchange | None:
+        """Give the exchange with this key, None where there is none."""
+        asked = "SELECT key, time, request, reply FROM exchange WHERE key = ?"
+        row = self._do(lambda connection: connection.execute(asked, (key,)).fetchone(), "BEGIN")
+        return Exchange(*row) if row else None
+
+    def exchanges(self, limit: int) -> list[Exchange]:
+        """Give the latest exchanges, the latest first."""
+        asked = "SELECT key, time, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
+        rows = self._do(lambda connection: connection.execute(asked, (limit,)).fetchall(), "BEGIN")
+        return [Exchange(*row) for row in rows]
+
+    def exchange_sizes(self) -> tuple[int, int]:
+        """Count the exchanges and their characters."""
+        asked = "SELECT count(*), coalesce(sum(length(request) + length(reply)), 0) FROM exchange"
+        count, size = self._do(lambda connection: connection.execute(asked).fetchone(), "BEGIN")
+        return count, size
+
+    def forget_exchanges(self, unwanted: Callable[[str, str], bool]) -> int:
+        """Erase the exchanges of which this is true, told the key and the request; give how many."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            rows = connection.execute("SELECT key, request FROM exchange")
+            gone = [(key,) for key, request in rows if unwanted(key, request)]
+            connection.executemany("DELETE FROM exchange WHERE key = ?", gone)
+            return len(gone)
+
+        return self._do(write)
 
     def close(self) -> None:
         """Close the file. It is opened again when it is used again."""

@@ -25,6 +25,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Request",
+    "canonical",
     "decode_body",
     "decode_failure",
     "encode",
@@ -85,15 +86,16 @@ def encode(request: Request, dialect: Dialect) -> bytes:
         body["top_p"] = request.top_p
     if request.effort is not None:
         body |= _effort(request.effort)
-    return _canonical(body)
+    return canonical(body)
 
 
 def encode_message(message: Message) -> bytes:
     """Give the canonical bytes of one message, as they stand in a request."""
-    return _canonical(_message(message))
+    return canonical(_message(message))
 
 
-def _canonical(value: dict[str, Any]) -> bytes:
+def canonical(value: dict[str, Any]) -> bytes:
+    """Write JSON in the one form that equal values have."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 

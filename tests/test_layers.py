@@ -40,6 +40,7 @@ LAYERS = [
     "store",
     "iothread",
     "transport",
+    "journal",
     # state
     "books",
     "conversation",
@@ -65,7 +66,7 @@ LAYERS = [
 ONLY_IN = {
     "httpx": {"transport"},
     "httpx_sse": {"transport"},
-    "asyncio": {"iothread", "transport", "kernel"},
+    "asyncio": {"iothread", "transport", "journal", "kernel"},
     "nest_asyncio2": set(),
     "IPython": {"others", "render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},

@@ -155,7 +155,7 @@ def test_the_day_begins_at_local_midnight() -> None:
     assert (begun.tm_hour, begun.tm_min, begun.tm_yday) == (0, 0, time.localtime().tm_yday)
 
 
-@pytest.mark.parametrize(("used", "remark"), [(190_000, ""), (200_000, "76 % of the window; --new begins afresh")])
+@pytest.mark.parametrize(("used", "remark"), [(190_000, ""), (200_000, "76 % of the window; %kimi compact, or --new")])
 def test_the_footer_says_when_the_window_is_nearly_full(used: int, remark: str) -> None:
     reply = Reply("hi", model=models.DEFAULT, usage=Usage(used - 1_000, 0, 1_000))
     assert ("window" in " ".join(reply.facts)) == bool(remark)
@@ -164,5 +164,5 @@ def test_the_footer_says_when_the_window_is_nearly_full(used: int, remark: str) 
 
 def test_the_footer_says_so_in_a_kernel(kernel: Kernel) -> None:
     body = "x" * 14_000
-    assert "of the window; --new begins afresh" not in kernel.run("%%kimi\n<<say hi>>" + body).html
-    assert "of the window; --new begins afresh" in kernel.run("%%kimi\n<<say hi>>" + body).html
+    assert "of the window; %kimi compact, or --new" not in kernel.run("%%kimi\n<<say hi>>" + body).html
+    assert "of the window; %kimi compact, or --new" in kernel.run("%%kimi\n<<say hi>>" + body).html
