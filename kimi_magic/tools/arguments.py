@@ -1,0 +1,141 @@
+"""A function's parameters, and how the model hands it what JSON cannot hold.
+
+An argument may be the name of a handle (`kimi_1`, a result that stayed in the kernel) wherever the parameter takes no
+text; it is passed as the live object. A parameter whose type has no JSON form at all (a DataFrame) takes the name of
+any variable that holds such an object. Only a whole argument is looked up, never what lies inside of one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from kimi_magic import schema
+from kimi_magic.context.objects.saying import type_name
+from kimi_magic.tools import handles
+
+__all__ = ["bound", "read"]
+
+
+def read(function: Callable[..., Any]) -> schema.Parameters:
+    """Give a function's parameters as the model sees them: what JSON cannot hold is a name."""
+    hints = _hints(function)
+    live = {name: _classes(hint) for name, hint in hints.items() if _has_no_json(hint)}
+    if not live:
+        return schema.parameters(function)
+    from pydantic import Field
+
+    named = {name: Annotated[str, Field(description=_asks_for(classes))] for name, classes in live.items()}
+    return schema.parameters(_like(function, {**hints, **named}))
+
+
+def bound(
+    function: Callable[..., Any], parameters: schema.Parameters, given: dict[str, Any], namespace: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """Check arguments and put live objects in the place of their names; raise schema.Invalid for what does not fit."""
+    hints = _hints(function)
+    signature = inspect.signature(function)
+    names = {
+        name: word
+        for name, word in given.items()
+        if name in signature.parameters and isinstance(word, str) and _is_reference(word, hints.get(name, Any))
+    }
+    found = {name: _found(name, word, hints.get(name, Any), namespace) for name, word in names.items()}
+    if found:
+        loose = {**hints, **dict.fromkeys(found, Any)}
+        parameters = schema.parameters(_like(function, {name: loose[name] for name in loose}))
+    args, kwargs = parameters.validate(given)
+    checked = signature.bind(*args, **kwargs)
+    checked.arguments.update(found)
+    return checked
+
+
+def _is_reference(word: str, hint: Any) -> bool:
+    return _has_no_json(hint) or (handles.is_handle(word) and str not in _members(hint))
+
+
+def _found(parameter: str, word: str, hint: Any, namespace: Mapping[str, Any]) -> object:
+    wanted = _classes(hint) if _has_no_json(hint) else ()
+    public = word.isidentifier() and not word.startswith("_")
+    if not public or word not in namespace:
+        near = [name for name, value in namespace.items() if not name.startswith("_") and isinstance(value, wanted)]
+        hint_at = f" There is {', '.join(sorted(near)[:8])}." if wanted and near else ""
+        raise schema.Invalid(f"{parameter}: there is no variable {word!r}.{hint_at}")
+    value = namespace[word]
+    if wanted and not isinstance(value, wanted):
+        raise schema.Invalid(f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}.")
+    return value
+
+
+def _asks_for(classes: tuple[type, ...]) -> str:
+    return f"The name of a variable that holds a {_named(classes)}, such as kimi_1."
+
+
+def _named(classes: tuple[type, ...]) -> str:
+    return " or ".join(cls.__name__ for cls in classes if cls is not type(None))
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Give the annotations of its parameters, resolved where they can be; `schema` tells of those that cannot."""
+    try:
+        hints = get_type_hints(_annotated(function), include_extras=True)
+    except Exception:  # noqa: BLE001  # a name that is not defined, an annotation that is no type
+        return {}
+    hints.pop("return", None)
+    return hints
+
+
+def _annotated(function: Any) -> Any:
+    function = inspect.unwrap(function) if not hasattr(function, "func") else function.func
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def _members(hint: Any) -> set[Any]:
+    """Take Annotated, Optional and Union apart."""
+    if get_origin(hint) is Annotated:
+        return _members(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        return {member for part in get_args(hint) for member in _members(part)}
+    return {hint}
+
+
+def _classes(hint: Any) -> tuple[type, ...]:
+    return tuple(sorted((one for one in _members(hint) if isinstance(one, type)), key=lambda cls: cls.__qualname__))
+
+
+def _has_no_json(hint: Any) -> bool:
+    """Whether it is made of classes that have no JSON form, and None."""
+    classes = {one for one in _members(hint) if one is not type(None)}
+    return bool(classes) and all(isinstance(one, type) and not _has_schema(one) for one in classes)
+
+
+def _has_schema(cls: type) -> bool:
+    if cls.__module__ == "builtins":
+        return cls is not object or True
+    from pydantic import PydanticUserError, TypeAdapter
+    from pydantic.errors import PydanticInvalidForJsonSchema
+
+    try:
+        TypeAdapter(cls).json_schema()
+    except (PydanticUserError, PydanticInvalidForJsonSchema):
+        return False
+    except Exception:  # noqa: BLE001  # `schema` says what is wrong with it
+        return True
+    return True
+
+
+def _like(function: Callable[..., Any], hints: dict[str, Any]) -> Callable[..., Any]:
+    """Make a stand-in of the same signature with other annotations, for its schema alone."""
+
+    def stand_in() -> None: ...
+
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()]
+    stand_in.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    stand_in.__annotations__ = dict(hints)
+    stand_in.__doc__ = inspect.getdoc(function)
+    stand_in.__name__ = getattr(function, "__name__", "function")
+    stand_in.__module__ = getattr(function, "__module__", None) or __name__
+    return stand_in
