@@ -48,13 +48,13 @@ def together(works: Sequence[Work], stopped: Callable[[], bool] = lambda: False)
     KeyboardInterrupt, `stopped()` and closing the iterator cancel what still runs and wait for it, two seconds at most.
     A function that goes on after being cancelled is left to itself. Raises Unavailable before anything has begun.
     """
-    drive = _driver()
+    drive = _driver(stopped)
     tasks: dict[asyncio.Task[Ran], int] = {}
     limits = [work.timeout for work in works if work.timeout is not None]
     # The loop answers every tenth of a second; where it does not, an async function blocks it.
     blocked = max(limits) + _GRACE if len(limits) == len(works) else None
     try:
-        drive(_begin(works, tasks), blocked)
+        drive(_begin(works, tasks), None)
         while tasks and not stopped():
             try:
                 done = drive(_some(tasks), blocked)
@@ -64,7 +64,8 @@ def together(works: Sequence[Work], stopped: Callable[[], bool] = lambda: False)
                 yield tasks.pop(task), task.result()
     finally:
         if tasks:
-            drive(_end(tasks), _GRACE * 2)
+            with suppress(TimeIsUp):
+                drive(_end(tasks), _GRACE * 2)
 
 
 async def _begin(works: Sequence[Work], tasks: dict[asyncio.Task[Ran], int]) -> None:
@@ -99,6 +100,8 @@ async def _ran(work: Work) -> Ran:
     if task.cancelled():
         return Ran(seconds, error=asyncio.CancelledError("it was cancelled"))
     error = task.exception()
+    if isinstance(error, _Exited):
+        error = error.__cause__
     if isinstance(error, TimeIsUp):
         return Ran(seconds, timed_out=True)
     return Ran(seconds, error=error) if error is not None else Ran(seconds, task.result())
@@ -141,16 +144,16 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
 
 
 class _Drive(Protocol):
-    """Runs a coroutine to its end from this thread; where that takes longer than `limit`, raises TimeIsUp."""
+    """Runs a coroutine to its end from this thread; raises TimeIsUp where that takes longer than `limit` seconds."""
 
     def __call__(self, coroutine: Coroutine[Any, Any, T], limit: float | None) -> T: ...
 
 
-def _driver() -> _Drive:
+def _driver(stopped: Callable[[], bool]) -> _Drive:
     running = _running()
     kernel = _kernel_loop()
     if kernel is not None and kernel is not running and kernel.is_running():
-        return lambda coroutine, _: _there(kernel, coroutine)
+        return lambda coroutine, limit: _there(kernel, coroutine, limit, stopped)
     if running is not None:
         _make_nestable(running)
         return lambda coroutine, limit: _here(running, coroutine, limit)
@@ -177,14 +180,21 @@ def _here(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], li
             signal.signal(signal.SIGINT, before)
 
 
-def _there(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+def _there(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], limit: float | None, stopped: Callable[[], bool]
+) -> T:
+    """Run it on another thread's loop, which may be busy with a cell: only who was stopped does not wait for that."""
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    waited = 0.0
     try:
         while True:
             with suppress(TimeoutError):
                 return future.result(_TICK)
             if future.done():
                 return future.result()
+            waited += _TICK if stopped() else 0.0
+            if waited > (limit or _GRACE):
+                raise TimeIsUp
     finally:
         future.cancel()
 
