@@ -30,6 +30,7 @@ LAYERS = [
     "markdown",
     "present",
     "report",
+    "schema",
     "sent",
     "reply",
     "context",
