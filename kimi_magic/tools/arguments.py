@@ -8,13 +8,18 @@ any variable that holds such an object. Only a whole argument is looked up, neve
 from __future__ import annotations
 
 import inspect
+import json
 import types
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from kimi_magic import schema
 from kimi_magic.context.objects.saying import type_name
 from kimi_magic.tools import handles
+
+if TYPE_CHECKING:
+    from kimi_magic.tools.functions import Tool
 
 __all__ = ["bound", "read"]
 
@@ -22,50 +27,68 @@ __all__ = ["bound", "read"]
 def read(function: Callable[..., Any]) -> schema.Parameters:
     """Give a function's parameters as the model sees them: what JSON cannot hold is a name."""
     hints = _hints(function)
-    live = {name: _classes(hint) for name, hint in hints.items() if _has_no_json(hint)}
+    live = {name: hints[name] for name in _live(function, hints)}
     if not live:
         return schema.parameters(function)
-    from pydantic import Field
-
-    named = {name: Annotated[str, Field(description=_asks_for(classes))] for name, classes in live.items()}
+    named = {name: Annotated[str, _asks_for(_classes(hint))] for name, hint in live.items()}
     return schema.parameters(_like(function, {**hints, **named}))
 
 
-def bound(
-    function: Callable[..., Any], parameters: schema.Parameters, given: dict[str, Any], namespace: Mapping[str, Any]
-) -> inspect.BoundArguments:
-    """Check arguments and put live objects in the place of their names; raise schema.Invalid for what does not fit."""
-    hints = _hints(function)
-    signature = inspect.signature(function)
-    names = {
-        name: word
-        for name, word in given.items()
-        if name in signature.parameters and isinstance(word, str) and _is_reference(word, hints.get(name, Any))
-    }
-    found = {name: _found(name, word, hints.get(name, Any), namespace) for name, word in names.items()}
-    if found:
-        loose = {**hints, **dict.fromkeys(found, Any)}
-        parameters = schema.parameters(_like(function, {name: loose[name] for name in loose}))
-    args, kwargs = parameters.validate(given)
+def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundArguments:
+    """Check the arguments of a call, and put live objects in the place of their names.
+
+    Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
+    """
+    function, parameters = tool.function, tool.parameters
+    hints, signature = _hints(function), inspect.signature(function)
+    live = _live(function, hints)
+    given = _decoded(text)
+    found: dict[str, object] = {}
+    for name, word in (given or {}).items():
+        parameter = signature.parameters.get(name)
+        if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
+            continue
+        if name in live or (handles.is_handle(word) and str not in _members(hints.get(name, Any))):
+            found[name] = _found(name, word, _classes(hints[name]) if name in live else (), namespace)
+    if found.keys() - live:
+        parameters = schema.parameters(_like(function, {**hints, **dict.fromkeys(found, Any)}))
+    args, kwargs = parameters.validate(text if given is None else given)
     checked = signature.bind(*args, **kwargs)
     checked.arguments.update(found)
     return checked
 
 
-def _is_reference(word: str, hint: Any) -> bool:
-    return _has_no_json(hint) or (handles.is_handle(word) and str not in _members(hint))
+def _decoded(text: str) -> dict[str, Any] | None:
+    """Decode arguments, which some models encode twice; None where `schema` has to find out what they are."""
+    given: Any = text
+    for _ in range(2):
+        try:
+            given = json.loads(given) if isinstance(given, str) else given
+        except (ValueError, RecursionError):
+            return None
+    return given if isinstance(given, dict) else None
 
 
-def _found(parameter: str, word: str, hint: Any, namespace: Mapping[str, Any]) -> object:
-    wanted = _classes(hint) if _has_no_json(hint) else ()
-    public = word.isidentifier() and not word.startswith("_")
-    if not public or word not in namespace:
+def _live(function: Callable[..., Any], hints: Mapping[str, Any]) -> set[str]:
+    """Name the parameters that JSON cannot hold and that have to be given, or may be None."""
+    return {
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name in hints
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and parameter.default in (None, parameter.empty)
+        and _has_no_json(hints[parameter.name])
+    }
+
+
+def _found(parameter: str, word: str, wanted: tuple[type, ...], namespace: Mapping[str, Any]) -> object:
+    if word.startswith("_") or word not in namespace:
         near = [name for name, value in namespace.items() if not name.startswith("_") and isinstance(value, wanted)]
-        hint_at = f" There is {', '.join(sorted(near)[:8])}." if wanted and near else ""
-        raise schema.Invalid(f"{parameter}: there is no variable {word!r}.{hint_at}")
+        there = f"; there is {', '.join(sorted(near)[:8])}" if near else ""
+        raise schema.Invalid([f"{parameter}: there is no variable {word!r}{there}"])
     value = namespace[word]
     if wanted and not isinstance(value, wanted):
-        raise schema.Invalid(f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}.")
+        raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}"])
     return value
 
 
@@ -111,9 +134,10 @@ def _has_no_json(hint: Any) -> bool:
     return bool(classes) and all(isinstance(one, type) and not _has_schema(one) for one in classes)
 
 
+@lru_cache(256)
 def _has_schema(cls: type) -> bool:
     if cls.__module__ == "builtins":
-        return cls is not object or True
+        return True
     from pydantic import PydanticUserError, TypeAdapter
     from pydantic.errors import PydanticInvalidForJsonSchema
 
