@@ -32,6 +32,7 @@ LAYERS = [
     "present",
     "bars",
     "report",
+    "schema",
     "sent",
     "reply",
     "prefix",

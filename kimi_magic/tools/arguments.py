@@ -1,0 +1,165 @@
+"""A function's parameters, and how the model hands it what JSON cannot hold.
+
+An argument may be the name of a handle (`kimi_1`, a result that stayed in the kernel) wherever the parameter takes no
+text; it is passed as the live object. A parameter whose type has no JSON form at all (a DataFrame) takes the name of
+any variable that holds such an object. Only a whole argument is looked up, never what lies inside of one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from kimi_magic import schema
+from kimi_magic.context.objects.saying import type_name
+from kimi_magic.tools import handles
+
+if TYPE_CHECKING:
+    from kimi_magic.tools.functions import Tool
+
+__all__ = ["bound", "read"]
+
+
+def read(function: Callable[..., Any]) -> schema.Parameters:
+    """Give a function's parameters as the model sees them: what JSON cannot hold is a name."""
+    hints = _hints(function)
+    live = {name: hints[name] for name in _live(function, hints)}
+    if not live:
+        return schema.parameters(function)
+    named = {name: Annotated[str, _asks_for(_classes(hint))] for name, hint in live.items()}
+    return schema.parameters(_like(function, {**hints, **named}))
+
+
+def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundArguments:
+    """Check the arguments of a call, and put live objects in the place of their names.
+
+    Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
+    """
+    function, parameters = tool.function, tool.parameters
+    hints, signature = _hints(function), inspect.signature(function)
+    live = _live(function, hints)
+    given = _decoded(text)
+    found: dict[str, object] = {}
+    for name, word in (given or {}).items():
+        parameter = signature.parameters.get(name)
+        if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
+            continue
+        if name in live or (handles.is_handle(word) and str not in _members(hints.get(name, Any))):
+            found[name] = _found(name, word, _classes(hints[name]) if name in live else (), namespace)
+    if found.keys() - live:
+        parameters = schema.parameters(_like(function, {**hints, **dict.fromkeys(found, Any)}))
+    args, kwargs = parameters.validate(text if given is None else given)
+    checked = signature.bind(*args, **kwargs)
+    checked.arguments.update(found)
+    return checked
+
+
+def _decoded(text: str) -> dict[str, Any] | None:
+    """Decode arguments, which some models encode twice; None where `schema` has to find out what they are."""
+    given: Any = text
+    for _ in range(2):
+        try:
+            given = json.loads(given) if isinstance(given, str) else given
+        except (ValueError, RecursionError):
+            return None
+    return given if isinstance(given, dict) else None
+
+
+def _live(function: Callable[..., Any], hints: Mapping[str, Any]) -> set[str]:
+    """Name the parameters that JSON cannot hold and that have to be given, or may be None."""
+    return {
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name in hints
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and parameter.default in (None, parameter.empty)
+        and _has_no_json(hints[parameter.name])
+    }
+
+
+def _found(parameter: str, word: str, wanted: tuple[type, ...], namespace: Mapping[str, Any]) -> object:
+    if word.startswith("_") or word not in namespace:
+        near = [name for name, value in namespace.items() if not name.startswith("_") and isinstance(value, wanted)]
+        there = f"; there is {', '.join(sorted(near)[:8])}" if near else ""
+        raise schema.Invalid([f"{parameter}: there is no variable {word!r}{there}"])
+    value = namespace[word]
+    if wanted and not isinstance(value, wanted):
+        raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}"])
+    return value
+
+
+def _asks_for(classes: tuple[type, ...]) -> str:
+    return f"The name of a variable that holds a {_named(classes)}, such as kimi_1."
+
+
+def _named(classes: tuple[type, ...]) -> str:
+    return " or ".join(cls.__name__ for cls in classes if cls is not type(None))
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Give the annotations of its parameters, resolved where they can be; `schema` tells of those that cannot."""
+    try:
+        hints = get_type_hints(_annotated(function), include_extras=True)
+    except Exception:  # noqa: BLE001  # a name that is not defined, an annotation that is no type
+        return {}
+    hints.pop("return", None)
+    return hints
+
+
+def _annotated(function: Any) -> Any:
+    function = inspect.unwrap(function) if not hasattr(function, "func") else function.func
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def _members(hint: Any) -> set[Any]:
+    """Take Annotated, Optional and Union apart."""
+    if get_origin(hint) is Annotated:
+        return _members(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        return {member for part in get_args(hint) for member in _members(part)}
+    return {hint}
+
+
+def _classes(hint: Any) -> tuple[type, ...]:
+    return tuple(sorted((one for one in _members(hint) if isinstance(one, type)), key=lambda cls: cls.__qualname__))
+
+
+def _has_no_json(hint: Any) -> bool:
+    """Whether it is made of classes that have no JSON form, and None."""
+    classes = {one for one in _members(hint) if one is not type(None)}
+    return bool(classes) and all(isinstance(one, type) and not _has_schema(one) for one in classes)
+
+
+@lru_cache(256)
+def _has_schema(cls: type) -> bool:
+    if cls.__module__ == "builtins":
+        return True
+    from pydantic import PydanticUserError, TypeAdapter
+    from pydantic.errors import PydanticInvalidForJsonSchema
+
+    try:
+        TypeAdapter(cls).json_schema()
+    except (PydanticUserError, PydanticInvalidForJsonSchema):
+        return False
+    except Exception:  # noqa: BLE001  # `schema` says what is wrong with it
+        return True
+    return True
+
+
+def _like(function: Callable[..., Any], hints: dict[str, Any]) -> Callable[..., Any]:
+    """Make a stand-in of the same signature with other annotations, for its schema alone."""
+
+    def stand_in() -> None: ...
+
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()]
+    stand_in.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    stand_in.__annotations__ = dict(hints)
+    stand_in.__doc__ = inspect.getdoc(function)
+    stand_in.__name__ = getattr(function, "__name__", "function")
+    stand_in.__module__ = getattr(function, "__module__", None) or __name__
+    return stand_in

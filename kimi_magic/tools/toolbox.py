@@ -1,0 +1,168 @@
+"""Answers the calls of one reply. Whatever a tool does, every call gets an Outcome; only KeyboardInterrupt gets out."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kimi_magic import schema
+from kimi_magic.context import kinds
+from kimi_magic.context.description import Look
+from kimi_magic.context.template import near_names
+from kimi_magic.tools import approval, arguments, faults, loops, results
+from kimi_magic.tools.calls import Call, Outcome, State, interrupted
+from kimi_magic.tools.functions import Tool
+from kimi_magic.tools.running import Ran, run
+
+__all__ = ["Toolbox"]
+
+_TOGETHER = 48_000
+"""Characters that the results of one reply may have together."""
+_LEAST_ROOM = 400
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A call whose arguments fit and that the user agrees to."""
+
+    call: Call
+    tool: Tool
+    given: inspect.BoundArguments
+
+    def begin(self) -> Any:
+        """Call the function."""
+        return self.tool.function(*self.given.args, **self.given.kwargs)
+
+
+class Toolbox:
+    """The tools of one ask, and the namespace that their results are kept in.
+
+    `look` says how results are described: its guard, its room for one (the results of one reply share 48,000
+    characters), and whether the model sees pictures. `policy` and `ask` decide about tools that want approval;
+    `starting` is told of each call just before its function is called. One thread uses it at a time; `stop` is for
+    any other.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        namespace: MutableMapping[str, Any],
+        look: Look,
+        *,
+        policy: approval.Policy = "ask",
+        ask: approval.Approval | None = None,
+        starting: Callable[[Call], None] = lambda _: None,
+    ) -> None:
+        self.tools = {tool.name: tool for tool in tools}
+        self._namespace = namespace
+        self._look = look
+        self._policy: approval.Policy = policy
+        self._ask = ask
+        self._starting = starting
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End what runs, from any thread: async tools are cancelled, others are the last to run to their end."""
+        self._stopped.set()
+
+    def run(self, calls: Sequence[Call]) -> Iterator[Outcome]:
+        """Answer the calls of one reply, each once, as they end; the caller puts them in order again.
+
+        All are checked and asked for first, then the async ones run together, then the others one after another on
+        this thread. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
+        """
+        look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
+        ready: list[_Ready] = []
+        for call in calls:
+            checked = self._checked(call, look)
+            if isinstance(checked, Outcome):
+                yield checked
+            else:
+                ready.append(checked)
+        together = [one for one in ready if one.tool.asynchronous]
+        yield from self._together(together, look)
+        for one in ready:
+            if one.tool.asynchronous:
+                continue
+            if self._stopped.is_set():
+                yield interrupted(one.call)
+            else:
+                yield from self._alone(one, look)
+
+    def _checked(self, call: Call, look: Look) -> _Ready | Outcome:
+        tool = self.tools.get(call.name)
+        if tool is None:
+            near = near_names(call.name, self.tools)[:3] or sorted(self.tools)[:20]
+            there = f" There is {', '.join(near)}." if near else ""
+            return self._said(call, f"There is no tool {call.name[:80]!r}.{there}", "unknown", look)
+        try:
+            given = arguments.bound(tool, call.arguments, self._namespace)
+        except schema.Invalid as reason:
+            return self._said(call, f"The arguments do not fit, so it was not called.\n{reason}", "invalid", look)
+        except Exception as error:  # noqa: BLE001  # the user's own validators, and what they may raise
+            return self._said(call, f"The arguments cannot be read: {type(error).__name__}.", "invalid", look)
+        refusal = approval.agreed(tool, _as_given(given), self._policy, self._ask)
+        return self._said(call, refusal, "refused", look) if refusal else _Ready(call, tool, given)
+
+    def _together(self, ready: Sequence[_Ready], look: Look) -> Iterator[Outcome]:
+        waiting = dict(enumerate(ready))
+        for one in ready:
+            self._starting(one.call)
+        works = [loops.Work(one.begin, one.tool.timeout) for one in ready]
+        try:
+            for number, ran in loops.together(works, self._stopped.is_set) if works else ():
+                one = waiting.pop(number)
+                yield self._outcome(one, ran, look)
+        except loops.Unavailable as reason:
+            for one in waiting.values():
+                yield self._said(one.call, f"It was not called: {reason}.", "failed", look)
+            return
+        for one in waiting.values():
+            yield interrupted(one.call)
+
+    def _alone(self, one: _Ready, look: Look) -> Iterator[Outcome]:
+        self._starting(one.call)
+        ran = run(one.begin, one.tool.timeout)
+        if ran.error is None and (inspect.isawaitable(ran.value) or inspect.isasyncgen(ran.value)):
+            waited = ran.value  # a function that gives a coroutine without being async itself
+            yield from self._together([replace(one, tool=replace(one.tool, function=lambda *_, **__: waited))], look)
+        else:
+            yield self._outcome(one, ran, look)
+
+    def _outcome(self, one: _Ready, ran: Ran, look: Look) -> Outcome:
+        if ran.timed_out:
+            limit = one.tool.timeout or 0
+            text = f"It was stopped after {limit:g} s, its time limit. What it had done by then is not undone."
+            return self._said(one.call, text, "timed out", look, ran)
+        if ran.error is not None:
+            return self._said(one.call, faults.told(ran.error, one.tool.function), "failed", look, ran)
+        self._learn(ran.value)
+        described = run(
+            lambda: results.answer(one.call.name, ran.value, look, self._namespace, peek="peek" in self.tools),
+            one.tool.timeout,
+        )
+        answer: results.Answer | None = described.value
+        if answer is None:  # its repr hangs
+            text = f"It was done, and gave a {type(ran.value).__name__} that cannot be described."
+            answer = results.words(one.call.name, text, "undescribed", look)
+        return Outcome(
+            one.call, answer.text, answer.parts, "done", ran.seconds, ran.value, answer.handle, answer.item
+        )
+
+    def _said(self, call: Call, text: str, state: State, look: Look, ran: Ran | None = None) -> Outcome:
+        answer = results.words(call.name, text, state, look)
+        return Outcome(call, answer.text, (), state, ran.seconds if ran is not None else 0.0, item=answer.item)
+
+    def _learn(self, value: object) -> None:
+        """Take notice of private values that a tool has brought into tables by now."""
+        guard = self._look.guard
+        for found in (value, *list(self._namespace.values())) if guard.names else ():
+            if kinds.is_data(found):
+                guard.learn(found)
+
+
+def _as_given(given: inspect.BoundArguments) -> dict[str, Any]:
+    return dict(given.arguments)

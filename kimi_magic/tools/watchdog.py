@@ -1,0 +1,126 @@
+"""A time limit for a function that runs on the calling thread.
+
+When the time is over a second thread makes the first one raise `TimeIsUp`, and again every second for as long as that
+is swallowed. The main thread is told by SIGINT, which also wakes what waits (sleep, sockets, locks, processes), without
+SIGALRM, which Windows lacks and which belongs to the user; other threads are told by the interpreter
+(PyThreadState_SetAsyncExc) once they run Python again. On either, a call into C that looks at no signal goes on to its
+end, and only then is out of time. Ctrl-C stays what it is: KeyboardInterrupt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar
+
+__all__ = ["TimeIsUp", "limited"]
+
+T = TypeVar("T")
+_AGAIN = 1.0
+_ON_ITS_WAY = 1.0
+"""Seconds that a signal which was sent may take to arrive."""
+
+
+class TimeIsUp(BaseException):
+    """A function has used up its time. No Exception, so that what retries after errors lets it through."""
+
+
+def limited(seconds: float | None, call: Callable[[], T]) -> T:
+    """Call a function; raise TimeIsUp where it ends by an error after `seconds`, None for no limit.
+
+    One that swallows everything and gives a value in the end has given it.
+    """
+    if seconds is None:
+        return call()
+    dog = _Watchdog(seconds)
+    try:
+        dog.start()
+        return call()
+    except KeyboardInterrupt:
+        if dog.ctrl_c or not dog.barked:
+            raise
+        raise TimeIsUp from None
+    except BaseException as error:
+        if dog.barked and not dog.ctrl_c:
+            raise TimeIsUp from error
+        raise
+    finally:
+        dog.armed = False  # the interpreter looks for signals at calls: nothing can come before this line
+        while True:
+            try:
+                dog.stop()
+                break
+            except TimeIsUp:
+                continue
+        if dog.late_ctrl_c:
+            raise KeyboardInterrupt
+
+
+class _Watchdog:
+    """Watches the thread that made it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.armed = self.barked = self.ctrl_c = self.late_ctrl_c = False
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._unheard = False
+        self._target = threading.get_ident()
+        self._signals = threading.current_thread() is threading.main_thread()
+        self._previous: Any = signal.getsignal(signal.SIGINT)
+        self._thread = threading.Thread(target=self._watch, name="kimi-watchdog", daemon=True)
+
+    def start(self) -> None:
+        if self._signals:
+            signal.signal(signal.SIGINT, self._heard)
+        self.armed = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer, once what was sent has arrived: it must hit nobody else."""
+        self._over.set()
+        with self._lock:
+            pass
+        if not self._signals:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), None)
+            return
+        deadline = time.monotonic() + _ON_ITS_WAY
+        while self._unheard and time.monotonic() < deadline:
+            time.sleep(0.001)
+        # None: a handler that was not made in Python, which cannot be set again.
+        signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
+
+    def _watch(self) -> None:
+        wait = self._seconds
+        while not self._over.wait(wait):
+            with self._lock:
+                if self._over.is_set():
+                    return
+                self._bark()
+            wait = _AGAIN
+
+    def _bark(self) -> None:
+        self.barked = self._unheard = True
+        if not self._signals:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), ctypes.py_object(TimeIsUp))
+        elif os.name == "nt":
+            signal.raise_signal(signal.SIGINT)  # there it reaches the main thread from any other
+        else:
+            signal.pthread_kill(self._target, signal.SIGINT)
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a signal handler's
+        if self._unheard:
+            self._unheard = False
+            if self.armed:
+                raise TimeIsUp
+        elif self.armed:
+            # Whatever handler there was: that of a cell with a top-level await only asks the loop, which waits for us.
+            self.ctrl_c = True
+            raise KeyboardInterrupt
+        else:
+            self.late_ctrl_c = True
