@@ -69,9 +69,11 @@ class Turn:
     @property
     def messages(self) -> tuple[Message, ...]:
         """What this turn adds to later requests: nothing, where no word of a reply came."""
-        if not self.reply.text:
+        if not self.reply.text and not self.reply.rounds:
             return ()
-        return (*self.opening, Message.of("assistant", self.reply.text))
+        rounds = (message for each in self.reply.rounds for message in each.messages)
+        last = (Message.of("assistant", self.reply.text),) if self.reply.text else ()
+        return (*self.opening, *rounds, *last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ KimiError
 │   └── BrokenReply           the reply came cut, garbled, or with an error inside
 ├── NetworkError            the network: no connection
 │   └── Stalled               connected, but silent for too long
+├── InvalidReply            the model: its reply is not of the type that was asked for, and could not be mended
 ├── NotRecorded             the journal: nothing may be sent, and nothing is recorded for this request
 ├── StoreError              what is kept on disk cannot be read or written
 └── LocalModelError         the model on this machine cannot be started
@@ -38,6 +39,7 @@ __all__ = [
     "Busy",
     "CommandError",
     "Interrupted",
+    "InvalidReply",
     "KimiError",
     "LocalModelError",
     "MissingCredential",
@@ -178,6 +180,16 @@ class NetworkError(KimiError):
 
 class Stalled(NetworkError):
     """The server is connected and says nothing."""
+
+
+class InvalidReply(KimiError):
+    """The reply is not what was asked for. `reply` holds its text.
+
+    `rows` are those that are valid, where rows were asked for; `errors` says of each other one what is wrong.
+    """
+
+    rows: Any = ()
+    errors: Any = ()
 
 
 class NotRecorded(KimiError):

@@ -88,7 +88,7 @@ def read(text: str, source: str) -> Conversation:
     """Read JSON lines again; raise CommandError that names the line which is not what `written` makes."""
     turns: list[Turn] = []
     try:
-        first, *rest = [json.loads(line) for line in text.splitlines() if line.strip()]
+        first, *rest = [json.loads(line) for line in text.split("\n") if line.strip()]
         turns.extend(map(_turn, rest))
         return _whole(first, turns)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kimi_magic import models, present
+from kimi_magic.calls import Outcome, Round
 from kimi_magic.events import (
     Event,
     Finish,
@@ -20,7 +21,7 @@ from kimi_magic.events import (
     ThinkingDelta,
     ToolCallDelta,
 )
-from kimi_magic.messages import Usage
+from kimi_magic.messages import ToolCall, Usage
 from kimi_magic.sent import Sent
 
 __all__ = ["Draft", "Reply", "Timing"]
@@ -52,8 +53,10 @@ class Reply:
     `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
     given for it, part by part; `remark` what became of earlier turns. `budget` names the budget that allowed no more
     than `max_tokens`, empty where none did. `recorded` is empty, or says when or in which file this reply was recorded:
-    then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `str(reply)` is the
-    text.
+    then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `rounds` are those
+    before the last, with the calls of tools and what came of them; text and thinking are the last one's, `usage` is
+    that of all. `tool_calls` are the calls that were not run. `value` is what the text stands for, where a type was
+    asked for. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -65,7 +68,7 @@ class Reply:
     timing: Timing = Timing()
     request_id: str = ""
     max_tokens: int = 0
-    tool_calls: tuple[tuple[str, str, str], ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     format: str = "markdown"
     badges: tuple[str, ...] = ()
     charged: bool = True
@@ -73,6 +76,8 @@ class Reply:
     remark: str = ""
     budget: str = ""
     recorded: str = ""
+    rounds: tuple[Round, ...] = ()
+    value: Any = None
 
     def __str__(self) -> str:
         return self.text
@@ -90,6 +95,16 @@ class Reply:
     def cut(self) -> bool:
         """Whether it ended before the model had ended it."""
         return self.finish == "cut"
+
+    @property
+    def calls(self) -> tuple[Outcome, ...]:
+        """Every call of a tool with what came of it, in order."""
+        return tuple(outcome for each in self.rounds for outcome in each.outcomes)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all has come."""
+        return not (self.text or self.thinking or self.rounds)
 
     @property
     def cost(self) -> float | None:
@@ -135,6 +150,8 @@ class Reply:
             return f"{limit}{'. Raise --max-tokens for more.' if self._has_room else ', all that the model can write.'}"
         if self.finish == "content_filter":
             return "The service's content filter ended this reply."
+        if self.tool_calls:
+            return f"The model wanted to go on calling tools ({self.tool_calls[0].name}); --rounds allows more."
         if not self.text.strip():
             return "The model ended without writing a reply."
         if self.format == "json":
@@ -220,12 +237,15 @@ class Draft:
     remark: str = ""
     budget: str = ""
     recorded: str = ""
+    value: Any = None
+    rounds: list[Round] = field(default_factory=list)
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
     _calls: dict[int, list[str]] = field(default_factory=dict)
     _finished: Finished | None = None
     _usage: Usage = Usage()
+    _earlier: Usage = Usage()
     _answered_by: str = ""
     _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
@@ -264,6 +284,15 @@ class Draft:
             case _:
                 pass
 
+    def again(self, done: Round) -> None:
+        """Begin another round, after this one."""
+        self.rounds.append(done)
+        self._earlier += self._usage
+        self._usage = Usage()
+        self._finished = self._first = self._first_text = self._end = None
+        for pieces in (self._text, self._thinking, self._calls):
+            pieces.clear()
+
     def _elapsed(self) -> float:
         return self.clock() - self._start
 
@@ -296,7 +325,13 @@ class Draft:
 
     @property
     def reply(self) -> Reply:
-        """The sum so far."""
+        """The sum so far, of all rounds."""
+        last = self.round
+        return replace(last, usage=self._earlier + last.usage, rounds=tuple(self.rounds), value=self.value)
+
+    @property
+    def round(self) -> Reply:
+        """The sum of this round alone."""
         reply = Reply(
             text="".join(self._text),
             thinking="".join(self._thinking),
@@ -306,7 +341,7 @@ class Draft:
             timing=Timing(self._first, self._first_text, self.elapsed),
             request_id=self._request_id,
             max_tokens=self.max_tokens,
-            tool_calls=tuple((call[0], call[1], call[2]) for call in self._calls.values()),
+            tool_calls=tuple(ToolCall(*call) for call in self._calls.values()),
             format=self.format,
             badges=self.badges,
             charged=self.charged,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kimi_magic import models, present
-from kimi_magic.messages import Message, Part, Text
+from kimi_magic.messages import Image, Message, Part, Text
 from kimi_magic.report import Report
 
 __all__ = ["Item", "Sent"]
@@ -61,7 +61,7 @@ class Item:
 
 
 def _size(part: Part) -> int:
-    return len(part.text.encode("utf-8", "replace")) if isinstance(part, Text) else models.base64_size(part)
+    return models.base64_size(part) if isinstance(part, Image) else len(part.text.encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
-from kimi_magic.messages import Message, Part, Text, Usage
+from kimi_magic.messages import Image, Message, Text, Usage
 
 __all__ = [
     "Decoder",
     "Dialect",
     "Failed",
     "Failure",
+    "Form",
+    "Function",
     "Request",
     "canonical",
     "decode_body",
@@ -37,8 +39,28 @@ Dialect = Literal["run", "chat", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """A tool as a request declares it; `schema` is the canonical JSON of its arguments' schema."""
+
+    name: str
+    description: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a reply has to be: JSON by this schema (canonical JSON), or any JSON object where `schema` is empty."""
+
+    name: str = ""
+    schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One request: what is asked of which model. None means: not sent, the model's own default holds."""
+    """One request: what is asked of which model. None means: not sent, the model's own default holds.
+
+    `tools` are sorted by name; with `final` the model is asked to call none of them.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -46,6 +68,9 @@ class Request:
     temperature: float | None = None
     top_p: float | None = None
     effort: str | None = None
+    tools: tuple[Function, ...] = ()
+    final: bool = False
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +97,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
     """
     body: dict[str, Any] = {
-        "messages": [_message(message) for message in request.messages],
+        "messages": [_message(message, thinks=dialect != "openai") for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
@@ -86,6 +111,12 @@ def encode(request: Request, dialect: Dialect) -> bytes:
         body["top_p"] = request.top_p
     if request.effort is not None:
         body |= _effort(request.effort)
+    if request.tools:
+        body["tools"] = [_function(function) for function in request.tools]
+    if request.final:
+        body["tool_choice"] = "none"
+    if request.form is not None:
+        body["response_format"] = _form(request.form)
     return canonical(body)
 
 
@@ -99,16 +130,42 @@ def canonical(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _message(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": _content(message)}
+def _function(function: Function) -> dict[str, Any]:
+    declared = {"name": function.name, "description": function.description, "parameters": json.loads(function.schema)}
+    return {"type": "function", "function": declared}
+
+
+def _form(form: Form) -> dict[str, Any]:
+    """Wrapped, as Kimi's own schema documents it (wire.md §6.2)."""
+    if not form.schema:
+        return {"type": "json_object"}
+    schema = {"name": form.name, "schema": json.loads(form.schema), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _message(message: Message, *, thinks: bool = True) -> dict[str, Any]:
+    """Content beside calls is "" and never null, which the service refuses; thinking goes back with calls alone."""
+    shape: dict[str, Any] = {"role": message.role, "content": _content(message)}
+    if message.answers:
+        shape["tool_call_id"] = message.answers
+    if message.calls:
+        shape["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+    if message.thinking and thinks:
+        shape["reasoning_content"] = message.thinking
+    return shape
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
     """Plain text where there is nothing else: every server knows that."""
-    return [_part(part) for part in message.parts] if message.images else message.text
+    if not message.images:
+        return message.text
+    return [_part(part) for part in message.parts if isinstance(part, Text | Image)]
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Text | Image) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
