@@ -34,6 +34,7 @@ LAYERS = [
     "sent",
     "reply",
     "context",
+    "tools",
     # input and output
     "store",
     "iothread",
@@ -61,8 +62,8 @@ LAYERS = [
 ONLY_IN = {
     "httpx": {"transport"},
     "httpx_sse": {"transport"},
-    "asyncio": {"iothread", "transport", "kernel"},
-    "nest_asyncio2": set(),
+    "asyncio": {"iothread", "transport", "kernel", "tools"},
+    "nest_asyncio2": {"tools"},
     "IPython": {"others", "render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
@@ -140,6 +141,17 @@ def test_foreign_packages_stay_where_they_belong() -> None:
         if name.split(".")[0] in ONLY_IN and layer(path) not in ONLY_IN[name.split(".")[0]]
     ]
     assert wrong == []
+
+
+def test_one_module_drives_event_loops_from_inside() -> None:
+    knows = {
+        path.stem
+        for path in files()
+        if layer(path) == "tools"
+        for name in imported(path)
+        if name.split(".")[0] in ("asyncio", "nest_asyncio2")
+    }
+    assert knows == {"loops"}
 
 
 def test_public_names_are_pinned() -> None:

@@ -16,7 +16,7 @@ State = Literal["done", "failed", "refused", "timed out", "unknown", "invalid", 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call as the model wrote it; all three are its words. `arguments` should be a JSON object, and may not be."""
+    """A tool call as the model wrote it, all three its words. `arguments` should be a JSON object and may not be."""
 
     id: str
     name: str

@@ -240,5 +240,3 @@ def _own_loop() -> asyncio.AbstractEventLoop:
         runner = _kept.runner = asyncio.Runner()
         atexit.register(runner.close)
     return runner.get_loop()
-
-

@@ -148,9 +148,7 @@ class Toolbox:
         if answer is None:  # its repr hangs
             text = f"It was done, and gave a {type(ran.value).__name__} that cannot be described."
             answer = results.words(one.call.name, text, "undescribed", look)
-        return Outcome(
-            one.call, answer.text, answer.parts, "done", ran.seconds, ran.value, answer.handle, answer.item
-        )
+        return Outcome(one.call, answer.text, answer.parts, "done", ran.seconds, ran.value, answer.handle, answer.item)
 
     def _said(self, call: Call, text: str, state: State, look: Look, ran: Ran | None = None) -> Outcome:
         answer = results.words(call.name, text, state, look)
