@@ -35,9 +35,11 @@ LAYERS = [
     "schema",
     "sent",
     "calls",
+    "card",
     "reply",
     "prefix",
     "context",
+    "tools",
     # input and output
     "store",
     "iothread",
@@ -70,8 +72,8 @@ LAYERS = [
 ONLY_IN = {
     "httpx": {"transport"},
     "httpx_sse": {"transport"},
-    "asyncio": {"iothread", "transport", "journal", "kernel"},
-    "nest_asyncio2": set(),
+    "asyncio": {"iothread", "transport", "journal", "kernel", "tools"},
+    "nest_asyncio2": {"tools"},
     "IPython": {"others", "render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
@@ -149,6 +151,17 @@ def test_foreign_packages_stay_where_they_belong() -> None:
         if name.split(".")[0] in ONLY_IN and layer(path) not in ONLY_IN[name.split(".")[0]]
     ]
     assert wrong == []
+
+
+def test_one_module_drives_event_loops_from_inside() -> None:
+    knows = {
+        path.stem
+        for path in files()
+        if layer(path) == "tools"
+        for name in imported(path)
+        if name.split(".")[0] in ("asyncio", "nest_asyncio2")
+    }
+    assert knows == {"loops"}
 
 
 def test_public_names_are_pinned() -> None:

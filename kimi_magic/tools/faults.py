@@ -26,8 +26,9 @@ def told(error: BaseException, function: Callable[..., Any]) -> str:
 
 
 def _place(traceback: TracebackType | None, function: Callable[..., Any]) -> list[str]:
-    """Find the innermost frame of the file, or cell, that the function stands in."""
-    own = _code(function)
+    """Find the innermost frame of the file, or cell, that the function stands in; nobody can act on a line of ours."""
+    ours = str(getattr(function, "__module__", "")).startswith("kimi_magic.")
+    own = None if ours else _code(function)
     found: list[str] = []
     while traceback is not None and own is not None:
         code = traceback.tb_frame.f_code
@@ -42,5 +43,7 @@ def _place(traceback: TracebackType | None, function: Callable[..., Any]) -> lis
 def _code(function: Any) -> CodeType | None:
     bare = inspect.unwrap(getattr(function, "func", function))
     bare = getattr(bare, "__func__", bare)
-    code = getattr(bare, "__code__", None) or getattr(getattr(type(bare), "__call__", None), "__code__", None)
+    if not inspect.isroutine(bare):  # an object that is called
+        bare = getattr(type(bare), "__call__", None)  # noqa: B004  # the function itself is wanted
+    code = getattr(bare, "__code__", None)
     return code if isinstance(code, CodeType) else None

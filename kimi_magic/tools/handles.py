@@ -31,4 +31,4 @@ def keep(value: object, namespace: MutableMapping[str, Any]) -> str:
 
 
 def _kept(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in list(namespace.items()) if isinstance(name, str) and is_handle(name)}
+    return {name: value for name, value in list(namespace.items()) if is_handle(name)}

@@ -54,7 +54,8 @@ def together(works: Sequence[Work], stopped: Callable[[], bool] = lambda: False)
     # The loop answers every tenth of a second; where it does not, an async function blocks it.
     blocked = max(limits) + _GRACE if len(limits) == len(works) else None
     try:
-        drive(_begin(works, tasks), None)
+        with suppress(TimeIsUp):  # stopped before the loop had time for it
+            drive(_begin(works, tasks), None)
         while tasks and not stopped():
             try:
                 done = drive(_some(tasks), blocked)

@@ -30,7 +30,8 @@ def named(
     for more than 128, and for a function whose types have no schema.
     """
     listed = words.split(",") if isinstance(words, str) else list(words)
-    found = [tool for word in listed if word not in ("", None) for tool in _found(word, namespace, sets or {})]
+    wanted = [word for word in listed if not isinstance(word, str) or word.strip()]
+    found = [tool for word in wanted for tool in _found(word, namespace, sets or {})]
     if not found:
         raise CommandError("Which tools?", hint="Name functions of the notebook: -t load,plot")
     tools: dict[str, Tool] = {}

@@ -1,7 +1,7 @@
 """What a function gave → what goes back to the model: text within its room, pictures, and a handle for the rest.
 
-What JSON can say and the text holds whole needs no handle; a table, a picture, a model, a long list, 100 MB of text stay
-in the kernel as a variable. All of it is described as for a question, so private columns and secrets stay here.
+What JSON can say and the text holds whole needs no handle; a table, a picture, a model, a long list, 100 MB of text
+stay in the kernel as a variable. All of it is described as for a question, so private columns and secrets stay here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Answer:
 def answer(source: str, value: object, look: Look, namespace: MutableMapping[str, Any], *, peek: bool) -> Answer:
     """Describe what the call `source` gave; `peek` says that the model has the tool of that name.
 
-    A Description is taken as it is: that is how a tool says itself what is sent. Never raises but for KeyboardInterrupt.
+    A Description is taken as it is: that is how a tool says itself what is sent. Raises KeyboardInterrupt alone.
     """
     found, handle = _described(value, look), ""
     if not isinstance(value, Description) and _is_more_than_its_text(value, found):

@@ -1,0 +1,128 @@
+"""SQL over the live dataframes, by duckdb: one SELECT, in a database of its own that reaches no file and no network.
+
+Private columns are taken out of the frames before duckdb sees them, so no alias and no expression leads to them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kimi_magic.context import kinds
+from kimi_magic.context.description import Look
+from kimi_magic.context.tables.sampling import spread
+from kimi_magic.context.tables.subject import Subject, found
+from kimi_magic.context.tables.withholding import without_private_rows
+from kimi_magic.errors import CommandError
+
+__all__ = ["select"]
+
+_CONFIG = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "memory_limit": "2GB",
+}
+_LOOKED_AT = 300
+
+
+def select(query: str, namespace: Mapping[str, Any], look: Look) -> Any:
+    """Give the rows that a query finds, as a table of the library that its frames come from.
+
+    Raises CommandError where duckdb is not installed, ValueError for anything that is not one SELECT, LookupError for a
+    table that is no dataframe here, and duckdb's own errors for the rest.
+    """
+    duckdb = _duckdb()
+    connection = duckdb.connect(":memory:", config=_CONFIG)
+    try:
+        _require_select(duckdb, connection, query)
+        frames = _named(connection.get_table_names(query), namespace)
+        private: set[str] = set()
+        for name, frame in frames.items():
+            connection.register(name, _public(name, frame, look, private))
+        connection.execute("SET lock_configuration = true")
+        try:
+            return _fetched(connection.sql(query), frames.values())
+        except duckdb.BinderException as error:
+            kept = f"\nPrivate, and so not there: {', '.join(sorted(private))}." if private else ""
+            raise LookupError(f"{error}{kept}") from None
+    finally:
+        connection.close()
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError:
+        raise CommandError(
+            "sql needs the package duckdb, which is not installed.", hint="Run: pip install 'kimi-magic[sql]'"
+        ) from None
+    return duckdb
+
+
+def _require_select(duckdb: Any, connection: Any, query: str) -> None:
+    statements = connection.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise ValueError("sql takes one SELECT and nothing else")
+
+
+def _named(tables: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the dataframes that a query names, whatever the case."""
+    known = {name.lower(): name for name in namespace if not name.startswith("_")}
+    frames = {}
+    for table in tables:
+        name = known.get(table.lower().strip('"'))
+        if name is None or not kinds.is_data(namespace[name]):
+            there = sorted(name for name in known.values() if _is_frame(namespace[name]))[:20]
+            raise LookupError(f"there is no dataframe {table!r}; there is {', '.join(there) or 'none'}")
+        frames[name] = namespace[name]
+    return frames
+
+
+def _is_frame(value: object) -> bool:
+    return kinds.is_data(value) and type(value).__name__ in ("DataFrame", "LazyFrame", "Table")
+
+
+def _public(name: str, frame: Any, look: Look, private: set[str]) -> Any:
+    """Give a dataframe without what is private, as one that duckdb reads; add to `private` what that was."""
+    look.guard.learn(frame)
+    subject = found(frame, look)
+    if subject is None or subject.frame.kind != "table":
+        raise LookupError(f"{name} is no dataframe")
+    if subject.lazy:
+        raise LookupError(f"{name} is lazy: its rows are not read unasked")
+    if list(subject.labels) != list(subject.frame.labels):
+        raise LookupError(f"the columns of {name} are named by private values")
+    subject.picks = spread(subject.rows, _LOOKED_AT)
+    kept = [n for n in range(len(subject.labels)) if not subject.is_private(n)]
+    private |= set(subject.withheld())
+    if not kept:
+        raise LookupError(f"{name} has private columns only")
+    return _columns(frame, subject, kept, look)
+
+
+def _columns(frame: Any, subject: Subject, kept: list[int], look: Look) -> Any:
+    if hasattr(frame, "iloc"):
+        table = without_private_rows(frame, look)[0].iloc[:, kept]
+        public = {label for label, level, private in subject.levels() if not private and level.label is not None}
+        levels = [level for level in table.index.names if level is not None and str(level) in public]
+        return table.reset_index(level=levels).reset_index(drop=True) if levels else table.reset_index(drop=True)
+    import narwhals
+
+    wrapped: Any = narwhals.from_native(frame, eager_only=True)
+    return wrapped.select([wrapped.columns[n] for n in kept]).to_native()
+
+
+def _fetched(result: Any, frames: Iterable[Any]) -> Any:
+    """Fetch all rows as a table of a library that is in use."""
+    roots = {root for frame in frames for root in kinds.roots(frame)}
+    if "polars" in roots and "pyarrow" in sys.modules:
+        return result.pl()
+    if "pyarrow" in roots and "pandas" not in roots:
+        return result.to_arrow_table()
+    try:
+        return result.df()
+    except ImportError:  # no pandas
+        return [dict(zip(result.columns, row, strict=True)) for row in result.fetchall()]
