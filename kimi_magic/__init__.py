@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from kimi_magic.cell import ask, describe, private
-    from kimi_magic.errors import Interrupted, KimiError
+    from kimi_magic.errors import Interrupted, InvalidReply, KimiError
     from kimi_magic.reply import Reply
+    from kimi_magic.tools import tool
 
 __all__ = [
     "Interrupted",
+    "InvalidReply",
     "KimiError",
     "Reply",
     "ask",
     "describe",
     "load_ipython_extension",
     "private",
+    "tool",
     "unload_ipython_extension",
 ]
 __version__ = "0.1.0"
@@ -37,7 +40,9 @@ _HOMES = {
     "KimiError": "errors",
     "Reply": "reply",
     "describe": "cell",
+    "InvalidReply": "errors",
     "private": "cell",
+    "tool": "tools",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from kimi_magic import request as compose
 from kimi_magic.books import Hold
 from kimi_magic.calls import Outcome, Round, interrupted
 from kimi_magic.conversation import Conversation, Turn
-from kimi_magic.errors import InvalidReply, KimiError, RequestRefused
+from kimi_magic.errors import CommandError, InvalidReply, KimiError, RequestRefused
 from kimi_magic.events import Event, Idle
 from kimi_magic.iothread import Feed
 from kimi_magic.messages import Message, Text, ToolCall
@@ -96,6 +97,7 @@ class Asking:
         self._schema = (plan.endpoint, plan.model.id) not in session.schemaless
         self._said = plan.conversation.messages(plan.turn.parent) + plan.turn.opening
         self.draft = Draft(plan.model.id, 0, plan.settings.format, remark=remark)
+        self.draft.partial = plan.out.partial if plan.out is not None and plan.out.rows else None
         self._send(partial(compose.sent, plan.conversation.seen(plan.turn.parent), plan.turn.opening, items))
 
     def _send(self, describe: Callable[[Request, str, bool], Sent]) -> None:
@@ -229,6 +231,8 @@ class Asking:
 
         try:
             self.draft.value = out.parse(done.text)
+            with contextlib.suppress(CommandError):  # neither pandas nor polars is there
+                self.draft.frame = out.frame(self.draft.value) if out.rows else None
         except Invalid as reason:
             if self._mended or done.finish == "length":
                 raise self._invalid(out, reason) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kimi_magic import kernel
 from kimi_magic.command import Ask, Context
 from kimi_magic.context.registry import Describe
-from kimi_magic.errors import CommandError, Interrupted, KimiError
+from kimi_magic.errors import CommandError, Interrupted, InvalidReply, KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from kimi_magic.others import Others
     from kimi_magic.render import Waiting
     from kimi_magic.reply import Reply
+    from kimi_magic.schema import Output
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking
     from kimi_magic.settings import Settings
+    from kimi_magic.tools.toolbox import Toolbox
 
 __all__ = ["ask", "describe", "painted", "preview", "private", "run"]
 
@@ -58,6 +60,11 @@ def ask(  # only the text and objects are meant to be positional
     history: bool = True,
     session: str = "",
     quiet: bool = False,
+    tools: Iterable[Any] = (),
+    approve: str | None = None,
+    rounds: int | None = None,
+    out: Any = "",
+    like: Any = None,
 ) -> Reply:
     """Ask a question in the conversation of this kernel, as `%%kimi` does, and give the whole reply.
 
@@ -66,8 +73,11 @@ def ask(  # only the text and objects are meant to be positional
     In a notebook or a terminal IPython the reply is painted as it arrives, unless `quiet`. `timeout` is in seconds
     or text such as "2m"; `rerun` ("replay", "ask", "always", "only") says what becomes of a request that was answered
     before; `new` begins a fresh conversation, `history=False` asks outside of it, `session` in another one of that
-    name. Raises a KimiError that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut reply) on
-    Ctrl-C.
+    name. `tools` are functions that the model may call, or their names, in at most `rounds` rounds; `approve` ("ask",
+    "all", "none") is for those that want approval. `out` is a type that the reply has to be, or fields as
+    "name, age int, tags list[str]"; `like` a dataframe whose rows it has to be: then `reply.value` is the value, and
+    `reply.frame` the rows as a dataframe. Raises a KimiError that says what to do, InvalidReply where the reply is not
+    what was asked for, and Interrupted (a KeyboardInterrupt that holds the cut reply) on Ctrl-C.
     """
     given = {
         "model": model,
@@ -79,11 +89,15 @@ def ask(  # only the text and objects are meant to be positional
         "effort": effort,
         "rerun": rerun,
         "timeout": timeout,
+        "approve": approve,
+        "rounds": rounds,
     }
     options = {name: value for name, value in given.items() if value is not None}
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
     context = Context(cells=cells, raw=True, rows=rows, columns=wanted, full=full, detail=detail)
-    return run(current_shell(), Ask(text, "", options, new, history, quiet, context, session=session), objects)
+    given_tools = (tools,) if isinstance(tools, str) or callable(tools) else tuple(tools)
+    asked = Ask(text, "", options, new, history, quiet, context, session=session, tools=given_tools, out=out, like=like)
+    return run(current_shell(), asked, objects)
 
 
 def private(table: object, columns: Iterable[str]) -> None:
@@ -117,10 +131,13 @@ def run(
     try:
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
+        out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(painted_on, values, others) as waiting:
-            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting)
-        with kernel.ask(gathered, values, **_place(shell, asked)) as asking:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, out)
+        with kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
+    except InvalidReply:
+        raise
     except Interrupted as stopped:
         if stopped.reply is not None:
             _deliver(shell, stopped.reply, asked.dest)
@@ -146,7 +163,7 @@ def preview(
     try:
         values = kernel.resolve(asked.options)
         with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, _output(shell, asked))
         waiting.retract()
         sent = kernel.preview(gathered, values, **_place(shell, asked))
     except KeyboardInterrupt:
@@ -163,13 +180,15 @@ def _gathered(
     failure: BaseException | None,
     displays: Displays | None,
     waiting: Waiting,
+    out: Output | None = None,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
     from kimi_magic.context import failures, kinds, notebook, template
+    from kimi_magic.context.description import Description
     from kimi_magic.context.gathering import Source, named
 
     context = asked.context
-    namespace = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+    namespace = _namespace(shell)
     if kinds.is_data(namespace.get(asked.dest)):
         raise CommandError(
             f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
@@ -187,6 +206,8 @@ def _gathered(
         )
     if failure is not None:
         beside.append(Source(type(failure).__name__, describe=lambda look: failures.describe_failure(failure, look)))
+    if out is not None:
+        beside.append(Source("form of the reply", describe=lambda _: Description.of("schema", out.instruction)))
     pieces: str | list[str | Source] = asked.question
     if not context.raw and isinstance(asked.question, str):
         pieces = [
@@ -209,6 +230,48 @@ def _gathered(
         **_place(shell, asked),
         looking=looking,
     )
+
+
+def _namespace(shell: InteractiveShell | None) -> dict[str, Any]:
+    return shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+
+
+def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
+    """Say what the reply has to be; None for any text."""
+    if asked.out in ("", None) and asked.like is None:
+        return None
+    from kimi_magic import schema
+    from kimi_magic.context import template
+
+    out, like = asked.out, asked.like
+    if isinstance(out, str) and out.replace(" ", "").startswith("like="):
+        out, like = "", template.value_of(out.partition("=")[2].strip(), _namespace(shell))
+    return schema.output(out or None, like, _namespace(shell))
+
+
+def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Toolbox | None:
+    if not asked.tools:
+        return None
+    from kimi_magic.tools.asking import Asking as Approving
+
+    run_code = (lambda code: run_here(shell, code)) if shell is not None else None
+    return kernel.toolbox(asked.tools, values, _namespace(shell), approval=Approving(), run=run_code)
+
+
+def run_here(shell: InteractiveShell, code: str) -> object:
+    """Run code in the user's namespace, its output in this cell; give what it printed, and its value."""
+    from IPython.utils.capture import capture_output
+
+    with capture_output() as captured:
+        done = shell.run_cell(code, store_history=False)
+    failed = done.error_before_exec or done.error_in_exec
+    if failed is not None:
+        raise failed
+    captured.show()
+    printed: str = captured.stdout
+    if done.result is None:
+        return printed or None
+    return {"printed": printed, "value": done.result} if printed else done.result
 
 
 def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
@@ -267,7 +330,8 @@ def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:
     if shell is None:
         return
     _painted = (shell.execution_count, reply)
-    _assign(shell, dest, reply)
+    rows = reply.format == "table" and reply.frame is not None
+    _assign(shell, dest, reply.frame if rows else reply if reply.value is None else reply.value)
     if reply.format == "code" and reply.code and not reply.cut:
         shell.set_next_input(reply.code)
 

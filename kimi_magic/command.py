@@ -73,7 +73,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask a question. `options` holds settings for this ask alone, checked."""
+    """Ask a question. `options` holds settings for this ask alone, checked.
+
+    `tools` are functions or their names, `out` a type or its spelling, `like` a table whose rows the reply has to be.
+    """
 
     question: str
     dest: str = ""
@@ -84,6 +87,9 @@ class Ask:
     context: Context = Context()
     dry_run: bool = False
     session: str = ""
+    tools: tuple[Any, ...] = ()
+    out: Any = ""
+    like: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -517,6 +523,8 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
         context=_context((*names, *(found["context"] or ())), found, failure=failure),
         dry_run=found["dry_run"],
         session=_conversation_name(found["session"], "--session") if found["session"] is not None else "",
+        tools=tuple(name for word in found["tools"] or () for name in word.split(",") if name.strip()),
+        out=found["out"] or "",
     )
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
+    from kimi_magic.schema import Output
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
     from kimi_magic.store import Store
+    from kimi_magic.tools import Tool
+    from kimi_magic.tools.toolbox import Toolbox
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
     from kimi_magic.wire import Request
 
@@ -383,6 +386,32 @@ def gather(
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
+def toolbox(
+    wanted: Sequence[Any],
+    values: Settings,
+    namespace: MutableMapping[str, Any],
+    *,
+    approval: Callable[[Tool, str], bool] | None = None,
+    run: Callable[[str], object] | None = None,
+) -> Toolbox | None:
+    """Give what answers calls of these tools, None for none of them.
+
+    `wanted` are functions, or names of the namespace, of a built-in tool, or "kernel". `approval` asks the user, `run`
+    runs code where the user sees it. Raises CommandError.
+    """
+    if not wanted:
+        return None
+    from kimi_magic.context.description import Look
+    from kimi_magic.tools import named
+    from kimi_magic.tools.kernel_tools import kernel_tools
+    from kimi_magic.tools.toolbox import Toolbox
+
+    chosen = model(values, place(values))
+    look = Look(guard(), pictures=chosen.vision is not False)
+    tools = named(wanted, namespace, {"kernel": kernel_tools(namespace, look, run)})
+    return Toolbox(tools, namespace, look, policy=values.approve, ask=approval)
+
+
 def ask(
     question: Gathered | str,
     values: Settings,
@@ -391,6 +420,8 @@ def ask(
     history: bool = True,
     origin: Origin | None = None,
     name: str = "",
+    tools: Toolbox | None = None,
+    out: Output | None = None,
 ) -> Asking:
     """Send a question with these settings and give its events; see Session.ask for what it raises."""
     from kimi_magic.context.gathering import Gathered
@@ -399,11 +430,14 @@ def ask(
     gathered = (
         question if isinstance(question, Gathered) else gather(question, (), values, {}, new=new, history=history)
     )
+    chosen = model(values, where)
+    if out is not None and values.effort is None and chosen.thinking != "always":
+        values = replace(values, effort="off")  # thinking and a schema do not go together (wire.md §6.2)
     return current().ask(
         gathered.message,
         _guarded(values),
         journal(values).recording(transport(values, where), _weights(values, where)),
-        model(values, where),
+        chosen,
         items=gathered.items,
         new=new,
         history=history,
@@ -414,6 +448,8 @@ def ask(
         origin=_somewhere(origin),
         name=name,
         replay=_replay(values, where),
+        tools=tools,
+        out=out,
     )
 
 

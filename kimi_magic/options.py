@@ -60,11 +60,32 @@ OPTIONS = (
     Option(("--cells",), "inputs and outputs of this notebook's cells: 2:5, 3,7, -2:, all", metavar="CELLS"),
     Option(("--raw",), "{{ }} is text like any other"),
     Option(("--dry-run",), "show what would be sent, and its price where known; send nothing"),
+    Option(
+        ("-t", "--tools"),
+        "functions that the model may call, by name: load,plot; kernel: look at the notebook's variables, run code",
+        metavar="NAMES",
+        many=True,
+    ),
+    Option(
+        ("--approve",),
+        "calls that want your approval: ask, all (agree to them all), none",
+        "approve",
+        "POLICY",
+        settings.APPROVALS,
+    ),
+    Option(("--rounds",), "most rounds of calls, after which the model has to reply", "rounds", "N"),
+    Option(
+        ("-o", "--out"),
+        'what the reply has to be: a type such as list[Row], fields as "name, age int, tags list[str]", like=df; '
+        "DEST receives the value",
+        metavar="TYPE",
+    ),
     Option(("-m", "--model"), "ask this model: a short name such as k2.6, or a full id", "model", "NAME"),
     Option(("-s", "--system"), "a system message, from this question on", "system", "TEXT"),
     Option(
         ("-f", "--format"),
-        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html",
+        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html; "
+        "table: rows asked for with -o become a dataframe",
         "format",
         "FORMAT",
         settings.FORMATS,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kimi_magic import models, present
+from kimi_magic import card, models, present
 from kimi_magic.calls import Outcome, Round
 from kimi_magic.events import (
     Event,
@@ -22,6 +22,7 @@ from kimi_magic.events import (
     ToolCallDelta,
 )
 from kimi_magic.messages import ToolCall, Usage
+from kimi_magic.rows import rows_of
 from kimi_magic.sent import Sent
 
 __all__ = ["Draft", "Reply", "Timing"]
@@ -56,7 +57,7 @@ class Reply:
     then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `rounds` are those
     before the last, with the calls of tools and what came of them; text and thinking are the last one's, `usage` is
     that of all. `tool_calls` are the calls that were not run. `value` is what the text stands for, where a type was
-    asked for. `str(reply)` is the text.
+    asked for, and `frame` the same as a dataframe, where that is rows. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -78,6 +79,7 @@ class Reply:
     recorded: str = ""
     rounds: tuple[Round, ...] = ()
     value: Any = None
+    frame: Any = None
 
     def __str__(self) -> str:
         return self.text
@@ -196,8 +198,16 @@ class Reply:
 
     @property
     def html(self) -> str:
-        """The whole reply as one piece of safe HTML, with its stylesheet."""
-        return self.html_around(present.body(self.text, self.format) if self.text.strip() else "")
+        """The whole reply as one piece of safe HTML, with its stylesheet: the rounds before the last one, too."""
+        last = self.html_around(self.body)
+        return "".join(map(_round_html, self.rounds)) + last
+
+    @property
+    def body(self) -> str:
+        """The reply itself as HTML: what it stands for as a table, where rows were asked for, else its text."""
+        if self.value is not None and (table := rows_of(self.value)) is not None:
+            return table.html
+        return present.body(self.text, self.format) if self.text.strip() else ""
 
     def html_around(self, body: str) -> str:
         """The same, around a body that was made already."""
@@ -224,6 +234,12 @@ class Reply:
         return {"text/html": html, "text/plain": present.printable(self.text) or self.notice}
 
 
+def _round_html(done: Round) -> str:
+    said = present.body(done.text, "markdown") if done.text.strip() and done.outcomes else ""
+    cards = "".join(card.html(outcome.call, outcome) for outcome in done.outcomes)
+    return present.page(said, cards or present.remark("The reply did not fit; it was asked for again."))
+
+
 @dataclass(slots=True)
 class Draft:
     """A reply that is still arriving: `add` each event, `reply` is the sum so far (cut until it is finished)."""
@@ -238,6 +254,8 @@ class Draft:
     budget: str = ""
     recorded: str = ""
     value: Any = None
+    frame: Any = None
+    partial: Callable[[str], list[Any]] | None = None
     rounds: list[Round] = field(default_factory=list)
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
@@ -327,7 +345,9 @@ class Draft:
     def reply(self) -> Reply:
         """The sum so far, of all rounds."""
         last = self.round
-        return replace(last, usage=self._earlier + last.usage, rounds=tuple(self.rounds), value=self.value)
+        return replace(
+            last, usage=self._earlier + last.usage, rounds=tuple(self.rounds), value=self.value, frame=self.frame
+        )
 
     @property
     def round(self) -> Reply:

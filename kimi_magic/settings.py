@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from kimi_magic.budget import Budget
@@ -225,7 +225,7 @@ class Settings:
     replay_pace: str = _setting("at once", _one_of("at once", "recorded"), "how a replay comes: at once, recorded")
     journal: str = _setting("", _text, "a file of recordings (.kimi.jsonl) to replay from", portable=False)
     rounds: int = _setting(8, _whole(0, 100), "most rounds of tool calls for one question; then the model has to reply")
-    approve: str = _setting(
+    approve: Literal["ask", "all", "none"] = _setting(
         "ask", _one_of(*APPROVALS), "calls of tools that want approval: ask, all, none", portable=False
     )
     timeout: float | None = _setting(None, _seconds, "longest time for one reply, in seconds")

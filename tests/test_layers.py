@@ -36,6 +36,7 @@ LAYERS = [
     "sent",
     "calls",
     "card",
+    "rows",
     "reply",
     "prefix",
     "context",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kimi_magic import schema
+from kimi_magic import schema, wire
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Look
 from kimi_magic.context.template import near_names
@@ -16,6 +16,7 @@ from kimi_magic.tools import approval, arguments, faults, loops, results
 from kimi_magic.tools.calls import Call, Outcome, State, interrupted
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
+from kimi_magic.wire import Function
 
 __all__ = ["Toolbox"]
 
@@ -61,8 +62,16 @@ class Toolbox:
         self._look = look
         self._policy: approval.Policy = policy
         self._ask = ask
-        self._starting = starting
+        self.starting = starting
         self._stopped = threading.Event()
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """What a request declares of them, sorted by name."""
+        return tuple(
+            Function(name, tool.description, wire.canonical(tool.schema).decode())
+            for name, tool in sorted(self.tools.items())
+        )
 
     def stop(self) -> None:
         """End what runs, from any thread: async tools are cancelled, others are the last to run to their end."""
@@ -110,7 +119,7 @@ class Toolbox:
     def _together(self, ready: Sequence[_Ready], look: Look) -> Iterator[Outcome]:
         waiting = dict(enumerate(ready))
         for one in ready:
-            self._starting(one.call)
+            self.starting(one.call)
         works = [loops.Work(one.begin, one.tool.timeout) for one in ready]
         try:
             for number, ran in loops.together(works, self._stopped.is_set) if works else ():
@@ -124,7 +133,7 @@ class Toolbox:
             yield interrupted(one.call)
 
     def _alone(self, one: _Ready, look: Look) -> Iterator[Outcome]:
-        self._starting(one.call)
+        self.starting(one.call)
         ran = run(one.begin, one.tool.timeout)
         if ran.error is None and (inspect.isawaitable(ran.value) or inspect.isasyncgen(ran.value)):
             waited = ran.value  # a function that gives a coroutine without being async itself
