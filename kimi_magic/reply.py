@@ -22,8 +22,8 @@ from kimi_magic.events import (
     ToolCallDelta,
 )
 from kimi_magic.messages import ToolCall, Usage
-from kimi_magic.rows import rows_of
 from kimi_magic.sent import Sent
+from kimi_magic.values import plain_of, table_of
 
 __all__ = ["Draft", "Reply", "Timing"]
 
@@ -78,8 +78,8 @@ class Reply:
     budget: str = ""
     recorded: str = ""
     rounds: tuple[Round, ...] = ()
-    value: Any = None
-    frame: Any = None
+    value: Any = field(default=None, compare=False)
+    frame: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -204,9 +204,10 @@ class Reply:
 
     @property
     def body(self) -> str:
-        """The reply itself as HTML: what it stands for as a table, where rows were asked for, else its text."""
-        if self.value is not None and (table := rows_of(self.value)) is not None:
-            return table.html
+        """The reply itself as HTML: what it stands for, where a type was asked for, else its text."""
+        if self.value is not None:
+            table = table_of(self.value)
+            return present.body(plain_of(self.value), "text") if table is None else table.html
         return present.body(self.text, self.format) if self.text.strip() else ""
 
     def html_around(self, body: str) -> str:

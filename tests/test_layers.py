@@ -36,7 +36,7 @@ LAYERS = [
     "sent",
     "calls",
     "card",
-    "rows",
+    "values",
     "reply",
     "prefix",
     "context",
