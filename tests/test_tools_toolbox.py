@@ -263,7 +263,7 @@ def test_a_tool_on_another_thread_has_its_limit_too() -> None:
 
 def test_sync_tools_run_on_this_thread_one_after_another_and_print_here(capsys: pytest.CaptureFixture[str]) -> None:
     def say(n: int) -> int:
-        print(n)
+        print(n)  # noqa: T201  # what is tested
         return threading.get_ident()
 
     found = list(box(Tool("say", say)).run([call("say", n, n=n) for n in range(3)]))

@@ -23,6 +23,8 @@ from kimi_magic.tools.running import MOST_YIELDED
 __all__ = ["Answer", "answer", "words"]
 
 _LEFT_OUT = "characters left out"
+_LEEWAY = 200
+"""Characters that a description may have beyond its room, for a heading of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,13 @@ def _guarded(found: Description, look: Look) -> Description:
     texts = [part.text for part in found.parts if isinstance(part, Text)]
     cleaned = iter(look.guard.clean_pieces(texts)[0])
     parts = tuple(Text(next(cleaned)) if isinstance(part, Text) else part for part in found.parts)
-    return replace(found, parts=parts)
+    found = replace(found, parts=parts)
+    if len(found.text) <= look.room + _LEEWAY:
+        return found
+    text = shortened(
+        found.text, look.room, what=_LEFT_OUT
+    )  # made by a tool that knew nothing of this reply's other calls
+    return replace(found, parts=(Text(text), *found.images), omitted=found.omitted or "the middle of its text")
 
 
 def _is_more_than_its_text(value: object, found: Description) -> bool:
