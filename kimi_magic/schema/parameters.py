@@ -76,15 +76,18 @@ class Parameters:
         return f"{reason}; give {_words(self.schema, node)}" if node is not None and what == "is missing" else reason
 
 
+_THEY = "the arguments are"
+
+
 def _decoded(arguments: str | Mapping[str, Any]) -> Any:
     """Decode arguments: no text is no arguments, and some models encode them twice."""
     if not isinstance(arguments, str):
         return dict(arguments)
     if not arguments.strip():
         return {}
-    given = reading.found(arguments)[0]
+    given = reading.found(arguments, _THEY)[0]
     if isinstance(given, str):
-        given = reading.found(given)[0] if given.strip() else {}
+        given = reading.found(given, _THEY)[0] if given.strip() else {}
     if given is None:
         return {}
     if not isinstance(given, dict):
@@ -137,7 +140,7 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
         fields[key] = NotRequired[kind] if optional else kind
         if parameter.default is not parameter.empty:
             defaults[key] = parameter.default
-    made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, closed=True))
+    made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, extra="forbid", coerce_numbers_to_str=True))
     schema = json_schema.json_schema(made, reply=False)
     schema.setdefault("properties", {})
     for key, default in defaults.items():
