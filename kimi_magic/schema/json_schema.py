@@ -18,7 +18,7 @@ from kimi_magic.schema.pydantic_ import pydantic
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Json", "json_schema", "target"]
+__all__ = ["Json", "is_object", "json_schema", "target"]
 
 Json = dict[str, Any]
 
@@ -46,6 +46,13 @@ def target(schema: Json, node: Json) -> Json:
     while "$ref" in node:
         node = schema["$defs"][node["$ref"].removeprefix(_REF)]
     return node
+
+
+def is_object(schema: Json, node: Json) -> bool:
+    """Whether all that a node allows are objects."""
+    node = target(schema, node)
+    some = node.get("anyOf", [])
+    return node.get("type") == "object" or (len(some) > 0 and all(is_object(schema, one) for one in some))
 
 
 @cache

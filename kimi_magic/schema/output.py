@@ -95,7 +95,7 @@ class Output:
     def _checked(self, inner: Any, root: str) -> Any:
         """Check a value; of a very long list first each row, so that a million errors are not collected."""
         if self._row is not None and isinstance(inner, list) and len(inner) > _AT_ONCE:
-            wrong = (row for row in self._rows(inner, root) if isinstance(row, Invalid))
+            wrong = (row for row in _rows(self._row, inner, root) if isinstance(row, Invalid))
             if found := list(islice(wrong, _ENOUGH)):
                 raise Invalid([reason for one in found for reason in one.reasons])
         return _valid(self._adapter, inner, root)
@@ -113,29 +113,33 @@ class Output:
 
     def _elements(self, text: str) -> Iterator[Any]:
         """Give each complete row of a text, and an Invalid for what is not valid."""
-        return self._rows(reading.elements(text, self._key), self._key) if self._row else iter(())
-
-    def _rows(self, elements: Iterable[Any], root: str) -> Iterator[Any]:
-        wrong = 0
-        for n, element in enumerate(elements):
-            place = f"{root}[{n}]"
-            try:
-                if isinstance(element, reading.Garbled):
-                    raise Invalid([f"{place}: {element.what}"])
-                yield _valid(self._row, element, place)
-            except Invalid as exc:
-                yield exc
-                wrong += 1
-                if wrong == _HOPELESS:
-                    yield Invalid([f"{place}: the rest is not read, too much is wrong"])
-                    return
+        return _rows(self._row, reading.elements(text, self._key), self._key) if self._row else iter(())
 
 
-def _valid(kind: TypeAdapter[Any] | None, data: Any, root: str) -> Any:
+def _rows(kind: TypeAdapter[Any], elements: Iterable[Any], root: str) -> Iterator[Any]:
+    """Give each element checked, and an Invalid for one that is not valid; of a hopeless list not all."""
+    wrong = 0
+    for n, element in enumerate(elements):
+        yield (row := _row(kind, element, f"{root}[{n}]"))
+        wrong += isinstance(row, Invalid)
+        if wrong == _HOPELESS:
+            yield Invalid([f"{root}[{n + 1}]: is not read, nor is the rest: too much is wrong"])
+            return
+
+
+def _row(kind: TypeAdapter[Any], element: Any, place: str) -> Any:
+    if isinstance(element, reading.Garbled):
+        return Invalid([f"{place}: {element.what}"])
+    try:
+        return _valid(kind, element, place)
+    except Invalid as exc:
+        return exc
+
+
+def _valid(kind: TypeAdapter[Any], data: Any, root: str) -> Any:
     """Check decoded JSON; as text again, because pydantic takes more from JSON than from Python objects."""
     from pydantic import ValidationError
 
-    assert kind is not None  # noqa: S101  # rows are of a type
     try:
         return kind.validate_json(json.dumps(data))
     except ValidationError as exc:
@@ -179,7 +183,7 @@ def output(
         kind = _item(wanted)
         row = None if kind is None else pydantic_.adapter(kind)
     definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
-    rows = row is not None and json_schema.target(definitions, schema.get("items", {})).get("type") == "object"
+    rows = row is not None and json_schema.is_object(definitions, schema.get("items", {}))
     key = "" if schema.get("type") == "object" else "rows" if rows else "value"
     if key:
         schema = {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}

@@ -76,11 +76,15 @@ def _dotless(kind: Any) -> str:
 
 def typed_dict(name: str, fields: Mapping[str, Any], **config: Any) -> Any:
     """Make a TypedDict whose keys may be any strings, with pydantic's settings for it."""
+    return _typed_dict(name, {key: _accepted(kind, ()) for key, kind in fields.items()}, config)
+
+
+def _typed_dict(name: str, fields: dict[str, Any], config: Mapping[str, Any]) -> Any:
     pydantic()
     from typing_extensions import TypedDict  # pydantic brings it
 
     make: Any = TypedDict
-    made = make(name, dict(fields))
+    made = make(name, fields)
     made.__pydantic_config__ = config
     return made
 
@@ -107,18 +111,19 @@ def _accepted(kind: Any, inside: tuple[Any, ...]) -> Any:
     accepted = tuple(_accepted(one, inside) for one in arguments)
     if origin is typing.get_origin(kind) and all(one is other for one, other in zip(accepted, arguments, strict=True)):
         return kind
+    if origin in (typing.Required, typing.NotRequired):
+        return origin[accepted[0]]
     return typing.Union[accepted] if origin in (typing.Union, UnionType) else origin[accepted]  # noqa: UP007
 
 
 def _remade(kind: Any, inside: tuple[Any, ...]) -> Any:
-    hints = typing.get_type_hints(kind, include_extras=True)
     fields = {}
-    for key, hint in hints.items():
-        bare = typing.get_args(hint)[0] if typing.get_origin(hint) in (typing.Required, typing.NotRequired) else hint
-        accepted = _accepted(bare, inside)
-        fields[key] = accepted if key in kind.__required_keys__ else typing.NotRequired[accepted]
-    made = typed_dict(kind.__name__, fields)
+    for key, hint in typing.get_type_hints(kind, include_extras=True).items():
+        # Where annotations are text, __required_keys__ knows nothing of NotRequired.
+        said = typing.get_origin(hint) if typing.get_origin(hint) in (typing.Required, typing.NotRequired) else None
+        accepted = _accepted(typing.get_args(hint)[0] if said else hint, inside)
+        required = said is typing.Required or (said is None and key in kind.__required_keys__)
+        fields[key] = accepted if required else typing.NotRequired[accepted]
+    made = _typed_dict(kind.__name__, fields, getattr(kind, "__pydantic_config__", {}))
     made.__doc__ = kind.__doc__
-    if (config := getattr(kind, "__pydantic_config__", None)) is not None:
-        made.__pydantic_config__ = config
     return made
