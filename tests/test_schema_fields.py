@@ -111,6 +111,14 @@ def test_any_text_is_a_type_or_refused(text: str) -> None:
         assert made.schema["type"] == "object"
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 2_000 + "]" * 2_000, "list[" * 900 + "int" + "]" * 900, "[" * 400 + "int" + "]" * 400]
+)
+def test_a_type_that_nests_too_deeply_or_is_too_long_is_refused(text: str) -> None:
+    assert len(refusal(text).message) < 300
+    assert refusal("a, " * 5_000).message == "A type of 14,999 characters is too long."
+
+
 def test_a_field_is_text_unless_it_says_otherwise() -> None:
     assert fields("name, age int") == {"name": {"type": "string"}, "age": {"type": "integer"}}
     assert fields("name,") == {"name": {"type": "string"}}

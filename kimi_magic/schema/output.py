@@ -175,7 +175,10 @@ def output(
         wanted = list[likes.row(like, set(kept.values()))]  # type: ignore[misc]  # made at run time
         table = like
     elif isinstance(wanted, str):
-        wanted = fields.written(wanted, namespace or {})
+        try:
+            wanted = fields.written(wanted, namespace or {})
+        except RecursionError:
+            raise CommandError("The type is nested too deeply.", hint="Define it in Python.") from None
     what = pydantic_.type_name(wanted)
     with pydantic_.refused(what):
         whole = pydantic_.adapter(wanted)

@@ -48,11 +48,11 @@ class Parameters:
             given = _decoded(arguments)
             values = self._adapter.validate_json(json.dumps(given))
         except Invalid as exc:
-            raise Invalid([*exc.reasons, self._known]) from None
+            raise Invalid(exc.reasons, self._known) from None
         except ValidationError as exc:
-            raise Invalid([*map(self._expected, reasons(exc, given)), self._known]) from None
+            raise Invalid(map(self._expected, reasons(exc, given)), self._known) from None
         except Exception as exc:  # noqa: BLE001  # validators of the user's own; a deep nest
-            raise Invalid([f"the arguments cannot be read: {type(exc).__name__}: {exc}", self._known]) from None
+            raise Invalid([f"the arguments cannot be read: {type(exc).__name__}: {exc}"], self._known) from None
         bound = inspect.BoundArguments(self._signature, values)
         if any(
             kind.kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL) for kind in self._signature.parameters.values()
@@ -127,7 +127,7 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     except (TypeError, ValueError):
         raise CommandError(f"{name} has no signature to be read.", hint="Wrap it in a function of your own.") from None
     hints = _hints(inner, name, namespace or {})
-    text = inspect.getdoc(inner) or ""
+    text = inspect.getdoc(_called(inner)) or inspect.getdoc(inner) or ""
     said = docstrings.about(text)
     fields, defaults = {}, {}
     for key, parameter in signature.parameters.items():
@@ -156,12 +156,16 @@ def _inner(function: Any) -> Any:
     return inspect.unwrap(function)
 
 
+def _called(function: Any) -> Any:
+    """Give the function that a call of an object runs."""
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return getattr(type(function), "__call__", function)  # noqa: B004  # the function itself is wanted
+
+
 def _hints(function: Any, name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Give the annotations of a callable, names in text looked up."""
-    if inspect.isclass(function):
-        function = function.__init__
-    elif not inspect.isroutine(function):
-        function = getattr(type(function), "__call__", function)  # noqa: B004  # the function itself is wanted
+    function = function.__init__ if inspect.isclass(function) else _called(function)
     local = dict(namespace) | _locals_around(function)
     try:
         return typing.get_type_hints(function, localns=local, include_extras=True)
