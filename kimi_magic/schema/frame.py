@@ -40,7 +40,7 @@ def frame(records: Sequence[Mapping[str, Any]], kinds: Mapping[str, Any], like: 
 
 
 def _library() -> str:
-    loaded = [name for name in ("pandas", "polars") if name in sys.modules]
+    loaded = [name for name in ("pandas", "polars") if sys.modules.get(name) is not None]
     there = loaded or [name for name in ("pandas", "polars") if importlib.util.find_spec(name)]
     if not there:
         raise CommandError("A table needs pandas or polars.", hint="pip install pandas")

@@ -17,12 +17,15 @@ _SHOWN = 60
 
 
 class Invalid(Exception):
-    """What the model wrote is not what was asked for. `reasons` are at most ten lines `path: what`, and a count."""
+    """What the model wrote is not what was asked for.
 
-    def __init__(self, reasons: Iterable[str]) -> None:
+    `reasons` are at most ten lines `path: what`, the count of more, and what else there is to say (`also`).
+    """
+
+    def __init__(self, reasons: Iterable[str], also: str = "") -> None:
         found = list(dict.fromkeys(reasons))
         more = [f"… and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
-        self.reasons = tuple(map(_short, found[:_MOST] + more))
+        self.reasons = tuple(map(_short, [*found[:_MOST], *more, *([also] if also else [])]))
         super().__init__("\n".join(self.reasons))
 
 

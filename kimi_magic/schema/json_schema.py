@@ -18,7 +18,7 @@ from kimi_magic.schema.pydantic_ import pydantic
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Json", "json_schema", "target"]
+__all__ = ["Json", "is_object", "json_schema", "target"]
 
 Json = dict[str, Any]
 
@@ -46,6 +46,13 @@ def target(schema: Json, node: Json) -> Json:
     while "$ref" in node:
         node = schema["$defs"][node["$ref"].removeprefix(_REF)]
     return node
+
+
+def is_object(schema: Json, node: Json) -> bool:
+    """Whether all that a node allows are objects."""
+    node = target(schema, node)
+    some = node.get("anyOf", [])
+    return node.get("type") == "object" or (len(some) > 0 and all(is_object(schema, one) for one in some))
 
 
 @cache
@@ -143,6 +150,8 @@ def _placed(root: Json, definitions: dict[str, Json]) -> Json:
         if len(node.get("anyOf", ())) == 1 and node["anyOf"][0].get("$ref") in once:
             words = {key: value for key, value in node.items() if key != "anyOf"}
             return {**place(definitions[node["anyOf"][0]["$ref"]]), **words}
+        if isinstance(keys := node.get("propertyNames"), dict):
+            return place(_spelled(node, definitions.get(keys.get("$ref", ""), keys)))
         return _mapped(node, place)
 
     if "$ref" in root:
@@ -152,6 +161,16 @@ def _placed(root: Json, definitions: dict[str, Json]) -> Json:
     used = {ref.removeprefix(_REF) for node in (placed, *kept.values()) for ref in _refs(node)}
     kept = {name: node for name, node in kept.items() if name in used}
     return {**placed, "$defs": kept} if kept else placed
+
+
+def _spelled(node: Json, keys: Json) -> Json:
+    """Spell out the properties of a dict whose keys are known; grammars know nothing of propertyNames."""
+    inner = node.get("additionalProperties", {})
+    node = {key: value for key, value in node.items() if key != "propertyNames"}
+    names = [keys["const"]] if "const" in keys else keys.get("enum", ())
+    if not names or not all(isinstance(name, str) for name in names):
+        return node
+    return {**node, "properties": dict.fromkeys(names, inner), "additionalProperties": False}
 
 
 def _reaches(start: str, goal: str, inner: dict[str, set[str]]) -> bool:

@@ -80,9 +80,9 @@ def row(like: Any, kept: Collection[int]) -> Any:
     fields = {}
     for n, (label, dtype) in enumerate(frame.collect_schema().items()):
         if n in kept:
-            column = frame[label] if hasattr(frame, "to_native") and hasattr(frame, "shape") else None
+            column = frame.get_column(label) if hasattr(frame, "shape") else None  # a lazy one has no shape
             fields[str(label)] = _field(str(label), dtype, column)
-    return typed_dict("Row", fields, closed=True)
+    return typed_dict("Row", fields)
 
 
 def _field(name: str, dtype: Any, column: Any) -> Any:
@@ -129,7 +129,9 @@ def _annotation(dtype: Any, column: Any = None) -> Any:
             return _checked(datetime, _in_zone(_zone(dtype.time_zone)))
         case "List" | "Array":
             inner = _annotation(dtype.inner)
-            return list[Optional[inner]] if inner else None  # type: ignore[valid-type]  # noqa: UP045
+            many = list[Optional[inner]] if inner else None  # type: ignore[valid-type]  # noqa: UP045
+            size = getattr(dtype, "size", None)
+            return described(many, min_length=size, max_length=size) if many and size else many
         case "Struct":
             fields = {field.name: _annotation(field.dtype) for field in dtype.fields}
             return typed_dict("Struct", {k: Optional[v] for k, v in fields.items()}) if all(fields.values()) else None  # noqa: UP045

@@ -48,11 +48,11 @@ class Parameters:
             given = _decoded(arguments)
             values = self._adapter.validate_json(json.dumps(given))
         except Invalid as exc:
-            raise Invalid([*exc.reasons, self._known]) from None
+            raise Invalid(exc.reasons, self._known) from None
         except ValidationError as exc:
-            raise Invalid([*map(self._expected, reasons(exc, given)), self._known]) from None
+            raise Invalid(map(self._expected, reasons(exc, given)), self._known) from None
         except Exception as exc:  # noqa: BLE001  # validators of the user's own; a deep nest
-            raise Invalid([f"the arguments cannot be read: {type(exc).__name__}: {exc}", self._known]) from None
+            raise Invalid([f"the arguments cannot be read: {type(exc).__name__}: {exc}"], self._known) from None
         bound = inspect.BoundArguments(self._signature, values)
         if any(
             kind.kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL) for kind in self._signature.parameters.values()
@@ -76,15 +76,18 @@ class Parameters:
         return f"{reason}; give {_words(self.schema, node)}" if node is not None and what == "is missing" else reason
 
 
+_THEY = "the arguments are"
+
+
 def _decoded(arguments: str | Mapping[str, Any]) -> Any:
     """Decode arguments: no text is no arguments, and some models encode them twice."""
     if not isinstance(arguments, str):
         return dict(arguments)
     if not arguments.strip():
         return {}
-    given = reading.found(arguments)[0]
+    given = reading.found(arguments, _THEY)[0]
     if isinstance(given, str):
-        given = reading.found(given)[0] if given.strip() else {}
+        given = reading.found(given, _THEY)[0] if given.strip() else {}
     if given is None:
         return {}
     if not isinstance(given, dict):
@@ -124,7 +127,7 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     except (TypeError, ValueError):
         raise CommandError(f"{name} has no signature to be read.", hint="Wrap it in a function of your own.") from None
     hints = _hints(inner, name, namespace or {})
-    text = inspect.getdoc(inner) or ""
+    text = inspect.getdoc(_called(inner)) or inspect.getdoc(inner) or ""
     said = docstrings.about(text)
     fields, defaults = {}, {}
     for key, parameter in signature.parameters.items():
@@ -137,7 +140,7 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
         fields[key] = NotRequired[kind] if optional else kind
         if parameter.default is not parameter.empty:
             defaults[key] = parameter.default
-    made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, closed=True))
+    made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, extra="forbid", coerce_numbers_to_str=True))
     schema = json_schema.json_schema(made, reply=False)
     schema.setdefault("properties", {})
     for key, default in defaults.items():
@@ -153,12 +156,16 @@ def _inner(function: Any) -> Any:
     return inspect.unwrap(function)
 
 
+def _called(function: Any) -> Any:
+    """Give the function that a call of an object runs."""
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return getattr(type(function), "__call__", function)  # noqa: B004  # the function itself is wanted
+
+
 def _hints(function: Any, name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Give the annotations of a callable, names in text looked up."""
-    if inspect.isclass(function):
-        function = function.__init__
-    elif not inspect.isroutine(function):
-        function = getattr(type(function), "__call__", function)  # noqa: B004  # the function itself is wanted
+    function = function.__init__ if inspect.isclass(function) else _called(function)
     local = dict(namespace) | _locals_around(function)
     try:
         return typing.get_type_hints(function, localns=local, include_extras=True)
