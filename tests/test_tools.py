@@ -108,7 +108,7 @@ def test_async_tools_run_together_on_the_kernels_own_loop(tools: Kernel) -> None
     assert tools.value("sorted(call.text for call in answer.calls)") == ["Ada met 2", "Bob met 2"]
 
 
-def test_approval_is_asked_in_the_cell(tools: Kernel, seen: Seen) -> None:
+def test_approval_is_asked_in_the_cell(tools: Kernel) -> None:
     asked = '%%kimi answer -t order\nOrder. <<tool order {"item": "tea"}>>'
     cell = tools.run(asked, answers=["y"])
     assert 'item = "tea"' in cell.text
