@@ -11,9 +11,10 @@ import json
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired, Optional
 
 from kimi_magic.errors import CommandError
 from kimi_magic.schema import docstrings, json_schema, pydantic_, reading
@@ -46,7 +47,7 @@ class Parameters:
 
         try:
             given = _decoded(arguments)
-            values = self._adapter.validate_json(json.dumps(given))
+            values = self._valid(given)
         except Invalid as exc:
             raise Invalid(exc.reasons, self._known) from None
         except ValidationError as exc:
@@ -59,6 +60,19 @@ class Parameters:
         ):
             bound.apply_defaults()  # what stands before a positional argument has to be given too
         return bound.args, bound.kwargs
+
+    def _valid(self, given: dict[str, Any]) -> Any:
+        """Check arguments; one that is not valid may be JSON in a string, as some models write lists and objects."""
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_json(json.dumps(given))
+        except ValidationError as exc:
+            wrong = {str(one["loc"][0]) for one in exc.errors(include_url=False) if one["loc"]}
+            again = {key: _once_more(value) if key in wrong else value for key, value in given.items()}
+            if again == given:
+                raise
+            return self._adapter.validate_json(json.dumps(again))
 
     @property
     def _known(self) -> str:
@@ -93,6 +107,13 @@ def _decoded(arguments: str | Mapping[str, Any]) -> Any:
     if not isinstance(given, dict):
         raise Invalid(["the arguments must be one JSON object"])
     return given
+
+
+def _once_more(value: Any) -> Any:
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        with suppress(Invalid):
+            return reading.found(value)[0]
+    return value
 
 
 _LONGEST = 60
@@ -133,7 +154,7 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     for key, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             continue
-        kind = _field(hints.get(key, Any), said.get(key, ""), many=parameter.kind is parameter.VAR_POSITIONAL)
+        kind = _field(hints.get(key, Any), parameter, said.get(key, ""))
         optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_POSITIONAL
         if not _has_schema(kind, f"The parameter {key!r} of {name}", optional=optional):
             continue
@@ -196,14 +217,17 @@ def _locals_around(function: Any) -> dict[str, Any]:
     return found
 
 
-def _field(kind: Any, said: str, *, many: bool) -> Any:
+def _field(kind: Any, parameter: inspect.Parameter, said: str) -> Any:
     """Give the type of a parameter with its description: its own, a text in Annotated, or the docstring's words."""
     words = ""
     if typing.get_origin(kind) is typing.Annotated:
         words = next((one for one in kind.__metadata__ if isinstance(one, str)), "")
         if any(getattr(one, "description", None) for one in kind.__metadata__):
             words = said = ""
-    kind = list[kind] if many else kind
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        kind = list[kind]
+    elif parameter.default is None:
+        kind = Optional[kind]  # noqa: UP045  # also of what has no `|`
     return pydantic_.described(kind, words or said)
 
 
