@@ -7,7 +7,19 @@ from importlib import import_module
 
 from benchmarks.figure import HEAD
 
-NAMES = ("load", "first_paint", "drain", "bytes", "interrupt", "lab_lag", "describe", "photo", "many_turns", "kills")
+NAMES = (
+    "load",
+    "first_paint",
+    "drain",
+    "bytes",
+    "interrupt",
+    "lab_lag",
+    "describe",
+    "photo",
+    "twenty_turns",
+    "many_turns",
+    "kills",
+)
 
 
 def main(wanted: list[str]) -> None:
