@@ -1,17 +1,18 @@
 """A session of 20 turns with the real local model, begun with a description of a dataframe; a peer's beside it.
 
 `%%kimi -c df` opens the session in a real kernel, with about 1,000 tokens; 19 short questions follow, each in a cell of
-its own, with replies of at most 12 tokens at temperature 0. The peer is chatlas, through `ChatOpenAICompletions` at the
-same server's `/ai/v1`, in a kernel too: the same questions, its first message opened by pandas' own text of the table
-(`describe`, `head`), as its users write it. Three sessions of each, turn about, each in a server and a kernel of its
-own, so that no session finds a prefix warm that it has not sent itself.
+its own, with replies of at most 12 tokens at temperature 0. The peer is chatlas, through `ChatOpenAICompletions` at a
+server of the same kind (`/ai/v1`), in a kernel too: the same questions, its first message opened by pandas' own text of
+the table (`describe`, `head`). Every session has a server of its own: no prefix is warm that it did not send itself.
 
 Cached: the tokens that the server reports as cached at turns 2 to 20, as a share of the possible, which is what the
-request before had as input and output. That is the most that a server can have kept, so the share errs downwards.
+request before had as input and output. No server can have kept more, and llama.cpp keeps one token less: the last one
+of a reply is never fed back into it.
 
-First token: from sending a question to the first text of its reply, in seconds (ours as `reply.timing` has it). The 2nd
-and the 20th turn are run five times each in a session, with the same five questions, each run taking the place of the
-one before: the server still has all that came before that turn, and only the question is new. Given are medians.
+First token: from sending a question to the first text of its reply, in a kernel (ours as `reply.timing` has it). Two
+more sessions, ours and the peer's, stop after their first turn. Then eleven questions are asked as the 20th turn of the
+long sessions and as the 2nd of the short ones, turn about among the four, each taking the place of the one before: the
+server still has all that came before that turn, and only the question is new. Given are medians.
 
 llama.cpp finds a prefix by its tokens and does not look at `x-session-affinity`, so that whoever only ever appends is
 served as well as we are; what the header is worth at Workers AI is not measured here.
@@ -21,28 +22,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from benchmarks.figure import Figure
 from benchmarks.stage import call, kernel, server
+from tests.harness.kernel import Kernel
 
-SESSIONS = 3
 CACHED = 0.95
 SLOWER = 1.5
 LIMITS = {"max_tokens": 12, "temperature": 0}
-OPENING = "What does this table hold?"
-REPEATED = (
-    "Which column has the widest range?",
-    "Which column would you plot first?",
-    "Which column has the fewest values?",
-    "Which column would you drop first?",
-    "Which column has the largest mean?",
-)
-"""Asked at the 2nd turn and at the 20th; the last one stays."""
-BETWEEN = (
+QUESTIONS = (
+    "What does this table hold?",
     "How many rows are there?",
     "Which columns hold numbers?",
     "Is the temperature plausible?",
@@ -59,8 +53,24 @@ BETWEEN = (
     "Name one thing to check.",
     "What plot shows the wind best?",
     "Does rain follow low pressure?",
+    "Which station would you trust?",
     "Say it in one word.",
 )
+"""Turns 1 to 19."""
+REPEATED = (
+    "Which column has the widest range?",
+    "What would you plot first of all?",
+    "How do the gusts follow the wind?",
+    "Is any of the columns redundant?",
+    "Name the column of most use.",
+    "Does the wind depend on the day?",
+    "Would a map be of help here?",
+    "Are the values rounded, and how?",
+    "Can snow fall without any rain?",
+    "When does the table begin and end?",
+    "Should the rows be sorted by day?",
+)
+"""Asked as the 2nd turn and as the 20th. No two begin alike, so that nothing of a question is cached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,102 +84,99 @@ class Turn:
 
 
 Ask = Callable[[int, str], Turn]
-"""Asks as the turn of this number, which takes the place of an earlier run of it."""
-
-
-@dataclass(slots=True)
-class Session:
-    """What was measured: the path that stayed, one turn a place, and every run of the 2nd and of the 20th."""
-
-    path: list[Turn]
-    second: list[Turn]
-    last: list[Turn]
-
-    @property
-    def cached(self) -> int:
-        """Tokens reported as cached, from the 2nd turn on."""
-        return sum(turn.cached for turn in self.path[1:])
-
-    @property
-    def possible(self) -> int:
-        """The most that could have been, from the 2nd turn on."""
-        return sum(turn.input + turn.output for turn in self.path[:-1])
+"""Asks as the turn of this number, in the place of an earlier run of it."""
 
 
 def measure() -> Iterator[Figure]:
     """Give the cached share and the first token, ours and the peer's."""
-    pairs = [(_session(_ours), _session(_peers)) for _ in range(SESSIONS)]
-    ours, peers = ([pair[side] for pair in pairs] for side in (0, 1))
-    share, theirs = _share(ours), _share(peers)
-    yield Figure(
-        "20 turns about a dataframe: cached, of the possible",
-        f"{share:.1%} of {ours[0].possible:,} tokens",
-        f"{theirs:.1%} of {peers[0].possible:,} tokens chatlas",
-        share / theirs if theirs else None,
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(_session(way)) for way in (_ours, _chatlas))
+        our_start, their_start = (stack.enter_context(_session(way)) for way in (_ours, _chatlas))
+        paths = [(ours(number, question), theirs(number, question)) for number, question in enumerate(QUESTIONS, 1)]
+        our_start(1, QUESTIONS[0])
+        their_start(1, QUESTIONS[0])
+        last = len(QUESTIONS) + 1
+        runs = [
+            (our_start(2, question), ours(last, question), their_start(2, question), theirs(last, question))
+            for question in REPEATED
+        ]
+    our_second, our_last, their_second, their_last = zip(*runs, strict=True)
+    our_path, their_path = zip(*paths, strict=True)
+    yield _cached((*our_path, our_last[0]), (*their_path, their_last[0]))
+    yield _slower("", our_second, our_last, SLOWER)
+    yield _slower(", chatlas", their_second, their_last)
+    yield _beside("2nd", our_second, their_second)
+    yield _beside("20th", our_last, their_last)
+
+
+def _cached(ours: Sequence[Turn], theirs: Sequence[Turn]) -> Figure:
+    (kept, possible), (their_kept, their_possible) = map(_share, (ours, theirs))
+    share, their_share = kept / possible, their_kept / their_possible
+    return Figure(
+        "Cached in 20 turns about a dataframe, of the possible",
+        f"{share:.2%} ({kept:,} of {possible:,} tokens)",
+        f"{their_share:.2%} ({their_kept:,} of {their_possible:,}) chatlas",
+        share / their_share if their_share else None,
         f"{CACHED:.0%}",
         share >= CACHED,
     )
-    yield _slower("First token at the 20th turn", ours, limit=SLOWER)
-    yield _slower("First token at the 20th turn, chatlas", peers)
-    yield _beside("First token at the 2nd turn", *(_firsts(side, "second") for side in (ours, peers)))
-    yield _beside("First token at the 20th turn", *(_firsts(side, "last") for side in (ours, peers)))
 
 
-def _slower(name: str, sessions: list[Session], limit: float | None = None) -> Figure:
-    second, last = _firsts(sessions, "second"), _firsts(sessions, "last")
+def _share(path: Sequence[Turn]) -> tuple[int, int]:
+    """Give the tokens that were cached from the 2nd turn on, and those that could have been."""
+    return sum(turn.cached for turn in path[1:]), sum(turn.input + turn.output for turn in path[:-1])
+
+
+def _slower(whose: str, second: Sequence[Turn], last: Sequence[Turn], limit: float | None = None) -> Figure:
+    ratio = _first(last) / _first(second)
     return Figure(
-        name,
-        f"{last * 1e3:.0f} ms",
-        f"{second * 1e3:.0f} ms at the 2nd",
-        last / second,
+        f"First token at the 20th turn{whose}",
+        f"{_first(last):.0f} ms",
+        f"{_first(second):.0f} ms at the 2nd",
+        ratio,
         f"ratio {limit}" if limit else "",
-        last / second <= limit if limit else None,
+        ratio <= limit if limit else None,
     )
 
 
-def _beside(name: str, ours: float, theirs: float) -> Figure:
-    return Figure(f"{name}, beside", f"{ours * 1e3:.0f} ms", f"{theirs * 1e3:.0f} ms chatlas", ours / theirs)
+def _beside(which: str, ours: Sequence[Turn], theirs: Sequence[Turn]) -> Figure:
+    name = f"First token at the {which} turn, beside chatlas"
+    return Figure(name, f"{_first(ours):.0f} ms", f"{_first(theirs):.0f} ms chatlas", _first(ours) / _first(theirs))
 
 
-def _share(sessions: list[Session]) -> float:
-    """Give the worst session's share."""
-    return min(session.cached / session.possible for session in sessions)
+def _first(runs: Sequence[Turn]) -> float:
+    """Give the median in milliseconds."""
+    return median(run.first for run in runs) * 1e3
 
 
-def _firsts(sessions: list[Session], which: str) -> float:
-    return median(turn.first for session in sessions for turn in getattr(session, which))
-
-
-def _session(asker: Callable[[Any], Ask]) -> Session:
-    """Run the 20 turns in a fresh kernel, at a fresh server."""
+@contextmanager
+def _session(way: Callable[[Kernel], Ask]) -> Iterator[Ask]:
+    """Give a way to ask in a fresh kernel with the dataframe, at a fresh server."""
     with server("llama") as place, kernel(place) as running:
-        cell = running.run(f"from {frame.__module__} import frame\ndf = frame()\n%load_ext kimi_magic")
-        if not cell.ok:
-            raise RuntimeError(cell.text)
-        ask = asker(running)
-        opening = ask(1, OPENING)
-        second = [ask(2, question) for question in REPEATED]
-        between = [ask(number, question) for number, question in enumerate(BETWEEN, 3)]
-        last = [ask(len(between) + 3, question) for question in REPEATED]
-        return Session([opening, second[-1], *between, last[-1]], second, last)
+        _run(running, f"from {frame.__module__} import frame\ndf = frame()")
+        yield way(running)
 
 
-def _ours(running: Any) -> Ask:
+def _run(running: Kernel, code: str, name: str = "") -> None:
+    cell = running.run(code, metadata={"cellId": name} if name else None)
+    if not cell.ok:
+        raise RuntimeError(cell.text)
+
+
+def _ours(running: Kernel) -> Ask:
     """Ask by `%%kimi`, one cell a turn."""
+    _run(running, "%load_ext kimi_magic")
+    options = f"--max-tokens {LIMITS['max_tokens']} --temperature {LIMITS['temperature']}"
 
     def ask(number: int, question: str) -> Turn:
-        options = f"--max-tokens {LIMITS['max_tokens']} --temperature {LIMITS['temperature']}"
-        code = f"%%kimi reply {'-c df ' if number == 1 else ''}{options}\n{question}"
-        cell = running.run(code, metadata={"cellId": f"turn-{number}"})
-        if not cell.ok:
-            raise RuntimeError(cell.text)
+        _run(running, f"%%kimi reply {'-c df ' if number == 1 else ''}{options}\n{question}", f"turn-{number}")
         usage = "reply.usage.input, reply.usage.cached, reply.usage.output"
         return Turn(*running.value(f"(reply.timing.text, {usage})"))
 
     return ask
 
 
-def _peers(running: Any) -> Ask:
+def _chatlas(running: Kernel) -> Ask:
     """Ask by chatlas, in the kernel."""
     call(running, open_chat)
 
