@@ -31,9 +31,11 @@ __all__ = [
     "Ledger",
     "Private",
     "Restore",
+    "SetBudget",
     "SetModel",
     "Show",
     "ShowSent",
+    "ShowUsage",
     "Switch",
     "Use",
     "parse_cell",
@@ -184,11 +186,25 @@ class SetModel:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class SetBudget:
+    """Spend no more than this from now on: "$2", "$2/day" or "off"; empty shows the budget."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowUsage:
+    """Show tokens and cost, with a picture if wanted."""
+
+    plot: bool = False
+
+
 class Show(enum.Enum):
     """A word that takes nothing: what it shows, or in the case of `reset` does."""
 
     STATUS = ""
-    USAGE = "usage"
+    PREFIX = "prefix"
     RESET = "reset"
     UNDO = "undo"
     RESUME = "resume"
@@ -197,7 +213,7 @@ class Show(enum.Enum):
 
 
 Turns = History | Compact | Restore | Drop | Fork | Switch | Export | Import | Forget
-Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Turns | Show
+Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Turns | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -249,6 +265,18 @@ def _line_egress(rest: str) -> Ledger:
     if rest not in ("", "all"):
         raise CommandError(f"`%kimi egress` takes `all` or nothing, not {rest!r}.", hint="all: of every kernel")
     return Ledger(everything=rest == "all")
+
+
+def _line_budget(rest: str) -> SetBudget:
+    if rest:
+        settings.parse("budget", rest, "option")
+    return SetBudget(rest)
+
+
+def _line_usage(rest: str) -> ShowUsage:
+    if rest not in ("", "--plot"):
+        raise CommandError(f"`%kimi usage` takes --plot or nothing, not {rest!r}.", hint="--plot: as a picture, too")
+    return ShowUsage(plot=bool(rest))
 
 
 def _show(word: str, rest: str) -> Show:
@@ -357,6 +385,8 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "egress": _line_egress,
     "use": _line_use,
     "model": SetModel,
+    "budget": _line_budget,
+    "usage": _line_usage,
 }
 
 

@@ -49,7 +49,12 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         return [*options, *([] if before else names)]
     if not before:
         return list(WORDS)
-    values: dict[str, list[str]] = {"use": list(_PLACES), "model": list(models.names()), "ask": list(options)}
+    values: dict[str, list[str]] = {
+        "use": list(_PLACES),
+        "model": list(models.names()),
+        "ask": list(options),
+        "usage": ["--plot"],
+    }
     return values.get(before[0], [])
 
 

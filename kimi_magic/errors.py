@@ -7,7 +7,8 @@ KimiError
 │   ├── MissingCredential     nothing to sign in with, and no local model
 │   ├── AuthenticationError   a wrong token, or one without the permission
 │   ├── PlanError             the model needs another plan, or credit
-│   └── QuotaError            the day's free allocation is used up
+│   ├── QuotaError            the day's free allocation is used up
+│   └── BudgetReached         the question might pass the budget that the user has set
 ├── ServiceError            the service
 │   ├── UnknownModel          no such model, or it was retired
 │   ├── RequestRefused        the service would not take this request
@@ -32,6 +33,7 @@ __all__ = [
     "AccountError",
     "AuthenticationError",
     "BrokenReply",
+    "BudgetReached",
     "Busy",
     "CommandError",
     "Interrupted",
@@ -134,6 +136,10 @@ class PlanError(AccountError):
 
 class QuotaError(AccountError):
     """The day's free allocation is used up; it starts again at 00:00 UTC."""
+
+
+class BudgetReached(AccountError):
+    """The question was not sent: it might pass the budget that the user has set."""
 
 
 class ServiceError(KimiError):

@@ -104,11 +104,12 @@ def current() -> Session:
     """Give the session, opened on first use."""
     with _state.lock:
         if _state.session is None:
+            from kimi_magic.books import Books
             from kimi_magic.iothread import IOThread
             from kimi_magic.session import Session
 
             _state.io = IOThread()
-            _state.session = Session(_state.io)
+            _state.session = Session(_state.io, Books(ledger))
             _state.session.archive = archive()
             atexit.register(close)
         return _state.session

@@ -94,7 +94,7 @@ class KimiMagics(Magics):
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
         fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
-        use, model, usage, reset, config, help.
+        use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -113,8 +113,8 @@ class KimiMagics(Magics):
         return self._ask(command.parse_cell(line, cell), owner=owner)
 
     def _line(self, parsed: command.Command) -> object:
-        from kimi_magic import history, status
-        from kimi_magic.command import Ask, Ledger, Private, SetModel, Show, ShowSent, Use
+        from kimi_magic import history, spending, status
+        from kimi_magic.command import Ask, Ledger, Private, SetBudget, SetModel, Show, ShowSent, ShowUsage, Use
 
         match parsed:
             case Ask():
@@ -129,6 +129,10 @@ class KimiMagics(Magics):
                 return status.use(endpoint)
             case SetModel(name):
                 return status.model(name)
+            case SetBudget(text):
+                return spending.budget(text)
+            case ShowUsage(plot):
+                return spending.usage(plot=plot)
             case Show():
                 return status.show(parsed)
         return history.answer(parsed)

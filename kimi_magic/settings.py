@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kimi_magic.budget import Budget
 from kimi_magic.errors import CommandError, SettingError
 
 __all__ = ["EFFORTS", "FORMATS", "LOOPBACK", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
@@ -171,6 +172,10 @@ def _account(value: object) -> str:
     return text
 
 
+def _budget(value: object) -> Budget | None:
+    return value if isinstance(value, Budget) else Budget.parse(str(value))
+
+
 def _setting(
     default: Any,
     parse: Callable[[object], Any],
@@ -219,6 +224,9 @@ class Settings:
     local_token: Secret = _setting(Secret(""), _secret, "token of that local server", portable=False)
     local_model: str = _setting("", _text, "GGUF file for the local model; empty: SmolLM2-135M", portable=False)
     local_engine: str = _setting("llama", _one_of("llama", "scripted"), "llama: a real model; scripted: for tests")
+    budget: Budget | None = _setting(
+        None, _budget, "most to spend: $2 for a kernel, $2/day over all kernels, off", portable=False
+    )
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kimi_magic import history, kernel, models, settings
+from kimi_magic import history, kernel, models, settings, spending
 from kimi_magic.command import Private, Show
 from kimi_magic.errors import CommandError, KimiError
-from kimi_magic.messages import Usage
 from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from kimi_magic.sent import Sent
     from kimi_magic.store import Egress
 
-__all__ = ["config", "egress", "model", "overview", "private", "reset", "sent", "show", "usage", "use", "words"]
+__all__ = ["config", "egress", "model", "overview", "private", "reset", "sent", "show", "use", "words"]
 
 _LEDGER_ROWS = 200
 _LEDGER_COLUMNS = 8
@@ -29,7 +28,7 @@ def show(what: Show) -> Report:
     """Answer a word that takes nothing."""
     answers = {
         Show.STATUS: overview,
-        Show.USAGE: usage,
+        Show.PREFIX: spending.prefix,
         Show.RESET: reset,
         Show.UNDO: history.undo,
         Show.RESUME: history.resume,
@@ -87,50 +86,20 @@ def _credentials(values: Settings) -> str:
 
 
 def _used() -> str:
-    session = kernel.current()
-    used = session.usage
-    replies = f"{session.replies} repl{'y' if session.replies == 1 else 'ies'}"
-    if not session.replies:
+    books = kernel.current().books
+    used = books.usage
+    replies = f"{books.replies} repl{'y' if books.replies == 1 else 'ies'}"
+    if not books.replies:
         return replies
     return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}"
 
 
 def _cost() -> str:
-    session = kernel.current()
-    if session.unpriced == session.replies:
+    books = kernel.current().books
+    if books.unpriced == books.replies:
         return ""
-    rest = f" (without {session.unpriced} replies that have no price)" if session.unpriced else ""
-    return f", ${session.cost:.4f}{rest}"
-
-
-def usage() -> Report:
-    """Tokens and cost, for each turn of the conversation and for the kernel."""
-    session = kernel.current()
-    rows = [
-        (
-            str(turn.number),
-            _first_words(turn.words),
-            *_counts(turn.reply.usage),
-            "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
-        )
-        for turn in session.conversation.turns
-    ]
-    used = session.usage
-    cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
-    total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
-    columns = ("turn", "question", "tokens in", "cached", "out", "cost")
-    return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
-
-
-def _counts(used: Usage) -> tuple[str, str, str]:
-    if used == Usage():  # a reply that was cut before the service had counted
-        return ("–", "–", "–")
-    return (f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}")
-
-
-def _first_words(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:39]}…"  # noqa: PLR2004  # a table's cell
+    rest = f" (without {books.unpriced} replies that have no price)" if books.unpriced else ""
+    return f", ${books.cost:.4f}{rest}"
 
 
 def sent(turn: int) -> Sent:
