@@ -12,7 +12,8 @@ of a reply is never fed back into it.
 First token: from sending a question to the first text of its reply, in a kernel (ours as `reply.timing` has it). Two
 more sessions, ours and the peer's, stop after their first turn. Then eleven questions are asked as the 20th turn of the
 long sessions and as the 2nd of the short ones, turn about among the four, each taking the place of the one before: the
-server still has all that came before that turn, and only the question is new. Given are medians.
+server still has all that came before that turn, and only the question is new. Given are medians. The peer's sessions
+are about 150 tokens longer, by pandas' text; that alone may make its first token a little later than ours.
 
 llama.cpp finds a prefix by its tokens and does not look at `x-session-affinity`, so that whoever only ever appends is
 served as well as we are; what the header is worth at Workers AI is not measured here.
