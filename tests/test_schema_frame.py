@@ -42,6 +42,7 @@ PANDAS: dict[str, Any] = {
     "categories": pd.Categorical(["x", None], categories=["x", "y"]),
     "ordered categories": pd.Categorical(["x", "y"], categories=["y", "x"], ordered=True),
     "whole categories": pd.Categorical([1, 2]),
+    "categories of floats": pd.Categorical([0.5, 1.5]),
     "many categories": pd.Categorical(["c7", "c99"], categories=[f"c{n}" for n in range(100)]),
     "times": pd.to_datetime([NOON, None]),
     "seconds": pd.array(["2026-02-03", "2026-02-04T05:06:07"], dtype="datetime64[s]"),

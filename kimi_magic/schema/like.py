@@ -110,10 +110,10 @@ def _choices(dtype: Any, column: Any) -> Any:
     else:
         return str if type(dtype).__name__ == "Categorical" else None
     kinds = {type(value) for value in values}
-    if len(kinds) > 1 or not kinds <= {str, int, bool}:
+    if len(kinds) > 1 or not kinds <= {str, int, bool, float}:
         return None
     kind = kinds.pop() if kinds else str
-    if 0 < len(values) <= _FEW:
+    if 0 < len(values) <= _FEW and kind is not float:
         return Literal[tuple(values)]
     return _checked(kind, _one_of(values)) if fixed and values else kind
 

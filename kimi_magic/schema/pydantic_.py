@@ -85,7 +85,8 @@ def _typed_dict(name: str, fields: dict[str, Any], config: Mapping[str, Any]) ->
 
     make: Any = TypedDict
     made = make(name, fields)
-    made.__pydantic_config__ = config
+    if config:
+        made.__pydantic_config__ = config
     return made
 
 
