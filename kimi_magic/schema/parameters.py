@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 import typing
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, NotRequired, Optional
 
 from kimi_magic.errors import CommandError
-from kimi_magic.schema import docstrings, json_schema, pydantic_, reading
+from kimi_magic.schema import docstrings, json_schema, pydantic_, reading, signatures
 from kimi_magic.schema.invalid import Invalid, reasons
 
 if TYPE_CHECKING:
@@ -141,14 +139,14 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     Annotations that are text may name what is global to the function, local to the code that defines it while that
     runs, or in `namespace`. Raises CommandError for what cannot be called, and for a parameter without a schema.
     """
-    inner = _inner(function)
+    inner = signatures.inner(function)
     name = str(getattr(inner, "__name__", type(inner).__name__))
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         raise CommandError(f"{name} has no signature to be read.", hint="Wrap it in a function of your own.") from None
-    hints = _hints(inner, name, namespace or {})
-    text = inspect.getdoc(_called(inner)) or inspect.getdoc(inner) or ""
+    hints = signatures.hints(inner, name, namespace or {})
+    text = inspect.getdoc(signatures.called(inner)) or inspect.getdoc(inner) or ""
     said = docstrings.about(text)
     fields, defaults = {}, {}
     for key, parameter in signature.parameters.items():
@@ -168,53 +166,6 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
         if key in schema["properties"]:
             schema["properties"][key] = _with_default(schema["properties"][key], default)
     return Parameters(name, docstrings.summary(text), schema, signature, made)
-
-
-def _inner(function: Any) -> Any:
-    """Give the function whose name, annotations and docstring count: inside of partial, and of wrappers."""
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.unwrap(function)
-
-
-def _called(function: Any) -> Any:
-    """Give the function that a call of an object runs."""
-    if inspect.isroutine(function) or inspect.isclass(function):
-        return function
-    return getattr(type(function), "__call__", function)  # noqa: B004  # the function itself is wanted
-
-
-def _hints(function: Any, name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the annotations of a callable, names in text looked up."""
-    function = function.__init__ if inspect.isclass(function) else _called(function)
-    local = dict(namespace) | _locals_around(function)
-    try:
-        return typing.get_type_hints(function, localns=local, include_extras=True)
-    except NameError as exc:
-        raise CommandError(
-            f"An annotation of {name} names {exc.name!r}, which is not defined.", hint="Define it before the function."
-        ) from None
-    except Exception as exc:  # noqa: BLE001  # an annotation that is text is code
-        raise CommandError(f"The annotations of {name} cannot be read: {exc}", hint=_HINT) from None
-
-
-def _locals_around(function: Any) -> dict[str, Any]:
-    """Give the names local to the code that defines a function: what it closes over, and while that code runs all."""
-    found: dict[str, Any] = {}
-    outer = getattr(function, "__qualname__", "").rpartition(".<locals>.")[0]
-    frame = sys._getframe() if outer else None  # noqa: SLF001  # as pydantic does; frames are walked, none is kept
-    while frame is not None:
-        if frame.f_code.co_qualname == outer and frame.f_globals is getattr(function, "__globals__", None):
-            found = dict(frame.f_locals)
-            break
-        frame = frame.f_back
-    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
-    for key, cell in zip(code.co_freevars if code else (), cells, strict=False):
-        try:
-            found.setdefault(key, cell.cell_contents)
-        except ValueError:  # not assigned yet
-            continue
-    return found
 
 
 def _field(kind: Any, parameter: inspect.Parameter, said: str) -> Any:
