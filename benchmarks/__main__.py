@@ -17,6 +17,7 @@ NAMES = (
     "describe",
     "photo",
     "replay",
+    "twenty_turns",
     "many_turns",
     "kills",
 )
