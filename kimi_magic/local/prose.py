@@ -127,7 +127,7 @@ def code_for(question: str) -> str:
 
 
 QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]")
-NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")
 
 
 def calls_for(question: str, tools: Sequence[Json]) -> list[tuple[str, str]]:
