@@ -232,7 +232,9 @@ class Reply:
 
     def bundle(self, html: str) -> dict[str, str]:
         """HTML for a notebook, and the source for everything else, a terminal among them."""
-        return {"text/html": html, "text/plain": present.printable(self.text) or self.notice}
+        table = None if self.value is None else table_of(self.value)
+        plain = present.printable(self.text) if table is None else str(table)
+        return {"text/html": html, "text/plain": plain or self.notice}
 
 
 def _round_html(done: Round) -> str:
