@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -162,6 +164,16 @@ def test_a_timeout_that_cannot_be_is_refused(seconds: float) -> None:
 def test_the_decorator_refuses_what_is_no_function_of_the_user(thing: Any) -> None:
     with pytest.raises(CommandError):
         tool(thing)
+
+
+def test_marking_a_tool_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, kimi_magic\nfrom kimi_magic.tools import tool\n@tool\ndef f(a: int): ...\n"
+        "heavy = ['pydantic', 'narwhals', 'asyncio', 'nest_asyncio2', 'PIL', 'kimi_magic.context.guard', 'httpx']\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_wrapper_of_a_tool_runs_as_the_wrapper() -> None:

@@ -343,6 +343,19 @@ def test_generators_give_their_values_and_endless_ones_a_thousand() -> None:
     assert "read up to 1,000 values" in outcome.text
 
 
+def test_each_call_is_announced_before_it_runs() -> None:
+    heard: list[str] = []
+
+    def work(n: int) -> None:
+        assert heard[-1] == f"functions.work:{n}"
+
+    tools = (Tool("work", work),)
+    toolbox = Toolbox(tools, {}, look(), starting=lambda one: heard.append(one.id))
+    found = list(toolbox.run([call("work", 0, n=0), call("zzz"), call("work", 1, n=1)]))
+    assert [outcome.state for outcome in found] == ["unknown", "done", "done"]
+    assert heard == ["functions.work:0", "functions.work:1"]
+
+
 def test_stopping_from_another_thread_answers_what_is_left() -> None:
     async def waits() -> None:
         toolbox.stop()

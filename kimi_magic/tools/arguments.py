@@ -48,13 +48,15 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundA
         parameter = signature.parameters.get(name)
         if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
             continue
-        if name in live or (handles.is_handle(word) and str not in _members(hints.get(name, Any))):
-            found[name] = _found(name, word, _classes(hints[name]) if name in live else (), namespace)
-    if found.keys() - live:
+        if name not in live and handles.is_handle(word) and str not in _members(hints.get(name, Any)):
+            found[name] = _found(name, word, (), namespace)
+    if found:
         names = {name: _name_of(hints[name]) for name in live}
         parameters = schema.parameters(_like(function, {**hints, **names, **dict.fromkeys(found, Any)}))
     args, kwargs = parameters.validate(text if given is None else given)
     checked = signature.bind(*args, **kwargs)
+    for name in live & {name for name, word in checked.arguments.items() if word is not None}:
+        found[name] = _found(name, checked.arguments[name], _classes(hints[name]), namespace)
     checked.arguments.update(found)
     return checked
 
