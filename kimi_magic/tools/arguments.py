@@ -11,6 +11,7 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -21,7 +22,7 @@ from kimi_magic.tools import handles
 if TYPE_CHECKING:
     from kimi_magic.tools.functions import Tool
 
-__all__ = ["bound", "read"]
+__all__ = ["Bound", "Named", "bound", "read"]
 
 
 def read(function: Callable[..., Any]) -> schema.Parameters:
@@ -34,7 +35,28 @@ def read(function: Callable[..., Any]) -> schema.Parameters:
     return schema.parameters(_like(function, {**hints, **named}))
 
 
-def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundArguments:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Arguments that fit; `names` are those that were given by the name of a live object, with that name."""
+
+    arguments: inspect.BoundArguments
+    names: Mapping[str, str]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a person is shown: a live object by its name and type."""
+        given = self.arguments.arguments
+        named = {name: Named(f"{word} (a {type_name(given[name])})") for name, word in self.names.items()}
+        return {**given, **named}
+
+
+class Named(str):
+    """What stands for a live object, and is no text of the model's."""
+
+    __slots__ = ()
+
+
+def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
     """Check the arguments of a call, and put live objects in the place of their names.
 
     Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
@@ -44,21 +66,23 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundA
     live = _live(function, hints)
     given = _decoded(text)
     found: dict[str, object] = {}
+    names: dict[str, str] = {}
     for name, word in (given or {}).items():
         parameter = signature.parameters.get(name)
         if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
             continue
         if name not in live and handles.is_handle(word) and str not in _members(hints.get(name, Any)):
-            found[name] = _found(name, word, (), namespace)
+            found[name], names[name] = _found(name, word, (), namespace), word
     if found:
-        names = {name: _name_of(hints[name]) for name in live}
-        parameters = schema.parameters(_like(function, {**hints, **names, **dict.fromkeys(found, Any)}))
+        loose = {**{name: _name_of(hints[name]) for name in live}, **dict.fromkeys(found, Any)}
+        parameters = schema.parameters(_like(function, {**hints, **loose}))
     args, kwargs = parameters.validate(text if given is None else given)
     checked = signature.bind(*args, **kwargs)
     for name in live & {name for name, word in checked.arguments.items() if word is not None}:
-        found[name] = _found(name, checked.arguments[name], _classes(hints[name]), namespace)
+        names[name] = checked.arguments[name]
+        found[name] = _found(name, names[name], _classes(hints[name]), namespace)
     checked.arguments.update(found)
-    return checked
+    return Bound(checked, names)
 
 
 def _name_of(hint: Any) -> Any:

@@ -30,11 +30,12 @@ class _Ready:
 
     call: Call
     tool: Tool
-    given: inspect.BoundArguments
+    given: arguments.Bound
 
     def begin(self) -> Any:
         """Call the function."""
-        return self.tool.function(*self.given.args, **self.given.kwargs)
+        given = self.given.arguments
+        return self.tool.function(*given.args, **given.kwargs)
 
 
 class Toolbox:
@@ -104,7 +105,7 @@ class Toolbox:
             return self._said(call, f"The arguments do not fit, so it was not called.\n{reason}", "invalid", look)
         except Exception as error:  # noqa: BLE001  # the user's own validators, and what they may raise
             return self._said(call, f"The arguments cannot be read: {type(error).__name__}.", "invalid", look)
-        refusal = approval.agreed(tool, _as_given(given), self._policy, self._ask)
+        refusal = approval.agreed(tool, given.shown, self._policy, self._ask)
         return self._said(call, refusal, "refused", look) if refusal else _Ready(call, tool, given)
 
     def _together(self, ready: Sequence[_Ready], look: Look) -> Iterator[Outcome]:
@@ -160,7 +161,3 @@ class Toolbox:
         for found in (value, *list(self._namespace.values())) if guard.names else ():
             if kinds.is_data(found):
                 guard.learn(found)
-
-
-def _as_given(given: inspect.BoundArguments) -> dict[str, Any]:
-    return dict(given.arguments)
