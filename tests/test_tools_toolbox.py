@@ -324,7 +324,15 @@ def test_a_function_that_gives_a_coroutine_is_awaited() -> None:
     async def inner(n: int) -> int:
         return n + 1
 
-    assert only(lambda: inner(1)).text == "2"
+    async def fails() -> None:
+        raise ValueError("inner")
+
+    heard: list[Call] = []
+    tools = (Tool("f", lambda: inner(1)), Tool("g", lambda: fails()))  # noqa: PLW0108  # a function that is not async
+    first, second = Toolbox(tools, {}, look(), starting=heard.append).run([call("f"), call("g")])
+    assert (first.text, second.text.splitlines()[0]) == ("2", "ValueError: inner")
+    assert 'raise ValueError("inner")' in second.text
+    assert [one.name for one in heard] == ["f", "g"]
 
 
 def test_generators_give_their_values_and_endless_ones_a_thousand() -> None:

@@ -84,7 +84,9 @@ class Toolbox:
             else:
                 ready.append(checked)
         together = [one for one in ready if one.tool.asynchronous]
-        yield from self._together(together, look)
+        for one in together:
+            self._starting(one.call)
+        yield from self._together([(one, one.begin) for one in together], look)
         for one in ready:
             if one.tool.asynchronous:
                 continue
@@ -96,7 +98,7 @@ class Toolbox:
     def _checked(self, call: Call, look: Look) -> _Ready | Outcome:
         tool = self.tools.get(call.name)
         if tool is None:
-            near = near_names(call.name, self.tools)[:3] or sorted(self.tools)[:20]
+            near = near_names(call.name[:80], self.tools)[:3] or sorted(self.tools)[:20]
             there = f" There is {', '.join(near)}." if near else ""
             return self._said(call, f"There is no tool {call.name[:80]!r}.{there}", "unknown", look)
         try:
@@ -108,11 +110,9 @@ class Toolbox:
         refusal = approval.agreed(tool, given.shown, self._policy, self._ask)
         return self._said(call, refusal, "refused", look) if refusal else _Ready(call, tool, given)
 
-    def _together(self, ready: Sequence[_Ready], look: Look) -> Iterator[Outcome]:
-        waiting = dict(enumerate(ready))
-        for one in ready:
-            self._starting(one.call)
-        works = [loops.Work(one.begin, one.tool.timeout) for one in ready]
+    def _together(self, begun: Sequence[tuple[_Ready, Callable[[], Any]]], look: Look) -> Iterator[Outcome]:
+        waiting = {number: one for number, (one, _) in enumerate(begun)}
+        works = [loops.Work(begin, one.tool.timeout) for one, begin in begun]
         try:
             for number, ran in loops.together(works, self._stopped.is_set) if works else ():
                 one = waiting.pop(number)
@@ -128,8 +128,7 @@ class Toolbox:
         self._starting(one.call)
         ran = run(one.begin, one.tool.timeout)
         if ran.error is None and (inspect.isawaitable(ran.value) or inspect.isasyncgen(ran.value)):
-            waited = ran.value  # a function that gives a coroutine without being async itself
-            yield from self._together([replace(one, tool=replace(one.tool, function=lambda *_, **__: waited))], look)
+            yield from self._together([(one, lambda: ran.value)], look)  # it gave a coroutine without being async
         else:
             yield self._outcome(one, ran, look)
 
