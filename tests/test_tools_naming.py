@@ -128,6 +128,7 @@ def test_a_set_and_the_tools_in_it_have_names_after_those_of_the_notebook() -> N
         ("", "Which tools?"),
         (" , ", "Which tools?"),
         ([5], "it is a int"),
+        ([{}.pop], "no signature"),
     ],
 )
 def test_what_is_no_tool_is_told_with_what_is_near(words: Any, said: str) -> None:

@@ -562,6 +562,17 @@ def test_what_json_cannot_hold_may_be_none() -> None:
     assert one(toolbox, call("size", df=5, rows="kimi_1")).state == "invalid"
 
 
+def test_a_default_that_json_cannot_hold_is_not_offered() -> None:
+    usual = pd.DataFrame({"a": [1]})
+
+    def size(rows: int, df: pd.DataFrame = usual, values: np.ndarray = np.zeros(3)) -> int:  # noqa: B008  # what people write
+        return len(df) + len(values) + rows
+
+    toolbox = box(Tool("size", size))
+    assert list(toolbox.tools["size"].schema["properties"]) == ["rows"]
+    assert one(toolbox, call("size", rows=1)).text == "5"
+
+
 def test_the_model_is_told_to_name_what_json_cannot_hold() -> None:
     def plot(df: pd.DataFrame, x: str, values: np.ndarray | None = None) -> None: ...
 

@@ -103,12 +103,16 @@ def _decoded(text: str) -> dict[str, Any] | None:
 
 def _live(function: Callable[..., Any], hints: Mapping[str, Any]) -> set[str]:
     """Name the parameters that JSON cannot hold and that have to be given, or may be None."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # `schema` says so
+        return set()
     return {
         parameter.name
-        for parameter in inspect.signature(function).parameters.values()
+        for parameter in parameters
         if parameter.name in hints
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and parameter.default in (None, parameter.empty)
+        and (parameter.default is None or parameter.default is parameter.empty)
         and _has_no_json(hints[parameter.name])
     }
 
