@@ -7,7 +7,20 @@ from importlib import import_module
 
 from benchmarks.figure import HEAD
 
-NAMES = ("load", "first_paint", "drain", "bytes", "interrupt", "lab_lag", "describe", "photo", "many_turns", "kills")
+NAMES = (
+    "load",
+    "first_paint",
+    "drain",
+    "bytes",
+    "interrupt",
+    "lab_lag",
+    "describe",
+    "photo",
+    "replay",
+    "twenty_turns",
+    "many_turns",
+    "kills",
+)
 
 
 def main(wanted: list[str]) -> None:

@@ -27,7 +27,9 @@ class Server:
     """The scripted server: its address, and what it has noted about its requests."""
 
     def __init__(self, local: launch.Local) -> None:
-        self.environment = {"KIMI_LOCAL_URL": local.url, "KIMI_LOCAL_TOKEN": local.token}
+        # The same questions are asked again and again, and each is meant.
+        always = {"KIMI_RERUN": "always"}
+        self.environment = {"KIMI_LOCAL_URL": local.url, "KIMI_LOCAL_TOKEN": local.token, **always}
         self._log = local.url.removesuffix("/client/v4") + "/scripted/requests"
         self._client = httpx.Client(headers={"authorization": f"Bearer {local.token}"})
 
@@ -42,9 +44,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
-    """Run a scripted server."""
-    local = launch.start(engine="scripted")
+def server(engine: str = "scripted") -> Iterator[Server]:
+    """Run a local server; only a scripted one notes its requests."""
+    local = launch.start(engine=engine)
     try:
         yield Server(local)
     finally:

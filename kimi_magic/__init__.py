@@ -1,8 +1,8 @@
 """Kimi inside the notebook kernel: `%load_ext kimi_magic`, then `%%kimi`.
 
 The flow, in one line: cell text → `command` → `context` (objects become parts) → `session` (the conversation) → `wire`
-(canonical bytes) → `transport` → events → `render`. One thread does all input and output; everything above it is a
-plain generator.
+(canonical bytes) → `transport`, with the `journal` in front of it → events → `render`. One thread does all input and
+output; everything above it is a plain generator.
 
     reply = kimi_magic.ask("What is a prefix cache?")
 """

@@ -47,6 +47,7 @@ def ask(  # only the text and objects are meant to be positional
     temperature: float | None = None,
     top_p: float | None = None,
     effort: str | None = None,
+    rerun: str | None = None,
     timeout: float | str | None = None,
     rows: int | None = None,
     columns: Iterable[str] = (),
@@ -63,9 +64,10 @@ def ask(  # only the text and objects are meant to be positional
     `objects` go beside the question: dataframes, figures, images, anything; `rows`, `columns`, `full` and `detail` say
     how closely they are looked at, `cells` brings cells of the notebook ("2:5", "all"). The text is sent as it is.
     In a notebook or a terminal IPython the reply is painted as it arrives, unless `quiet`. `timeout` is in seconds
-    or text such as "2m"; `new` begins a fresh conversation, `history=False` asks outside of it, `session` in another
-    one of that name. Raises a KimiError that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut
-    reply) on Ctrl-C.
+    or text such as "2m"; `rerun` ("replay", "ask", "always", "only") says what becomes of a request that was answered
+    before; `new` begins a fresh conversation, `history=False` asks outside of it, `session` in another one of that
+    name. Raises a KimiError that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut reply) on
+    Ctrl-C.
     """
     given = {
         "model": model,
@@ -75,6 +77,7 @@ def ask(  # only the text and objects are meant to be positional
         "temperature": temperature,
         "top_p": top_p,
         "effort": effort,
+        "rerun": rerun,
         "timeout": timeout,
     }
     options = {name: value for name, value in given.items() if value is not None}
@@ -247,10 +250,11 @@ def _play(
 ) -> Reply:
     from kimi_magic import render
 
+    whole = bool(asking.draft.recorded) and values.replay_pace == "at once"
     view = render.view_for(
         shell,
         asking.draft,
-        stream=values.stream,
+        stream=values.stream and not whole,
         thinking=values.thinking,
         others=others,
         handle=waiting.handle,

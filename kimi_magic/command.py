@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from kimi_magic import settings
 from kimi_magic.errors import CommandError
@@ -28,12 +28,15 @@ __all__ = [
     "Fork",
     "History",
     "Import",
+    "Journal",
     "Ledger",
     "Private",
     "Restore",
+    "SetBudget",
     "SetModel",
     "Show",
     "ShowSent",
+    "ShowUsage",
     "Switch",
     "Use",
     "parse_cell",
@@ -171,6 +174,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """Tell of the journal, `save` what this kernel used of it to a file, `load` a file, or `clear` it."""
+
+    action: Literal["", "save", "load", "clear"] = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Send questions to local, cloudflare, auto or a URL; empty shows where they go."""
 
@@ -184,11 +195,25 @@ class SetModel:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class SetBudget:
+    """Spend no more than this from now on: "$2", "$2/day" or "off"; empty shows the budget."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowUsage:
+    """Show tokens and cost, with a picture if wanted."""
+
+    plot: bool = False
+
+
 class Show(enum.Enum):
     """A word that takes nothing: what it shows, or in the case of `reset` does."""
 
     STATUS = ""
-    USAGE = "usage"
+    PREFIX = "prefix"
     RESET = "reset"
     UNDO = "undo"
     RESUME = "resume"
@@ -197,7 +222,7 @@ class Show(enum.Enum):
 
 
 Turns = History | Compact | Restore | Drop | Fork | Switch | Export | Import | Forget
-Command = Ask | Use | SetModel | ShowSent | Private | Ledger | Turns | Show
+Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Turns | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -249,6 +274,18 @@ def _line_egress(rest: str) -> Ledger:
     if rest not in ("", "all"):
         raise CommandError(f"`%kimi egress` takes `all` or nothing, not {rest!r}.", hint="all: of every kernel")
     return Ledger(everything=rest == "all")
+
+
+def _line_budget(rest: str) -> SetBudget:
+    if rest:
+        settings.parse("budget", rest, "option")
+    return SetBudget(rest)
+
+
+def _line_usage(rest: str) -> ShowUsage:
+    if rest not in ("", "--plot"):
+        raise CommandError(f"`%kimi usage` takes --plot or nothing, not {rest!r}.", hint="--plot: as a picture, too")
+    return ShowUsage(plot=bool(rest))
 
 
 def _show(word: str, rest: str) -> Show:
@@ -340,6 +377,27 @@ def _line_private(rest: str) -> Private:
     return Private(words[0], tuple(words[1:])) if words else Private()
 
 
+def _line_journal(rest: str) -> Journal:
+    action, _, path = rest.partition(" ")
+    path = _unquoted(path.strip())
+    if rest in ("", "clear"):
+        return Journal("clear" if rest else "")
+    if action not in _ACTIONS:
+        raise CommandError(
+            f"`%kimi journal` takes save FILE, load FILE, clear or nothing, not {rest!r}.",
+            hint="%kimi journal save x.kimi.jsonl",
+        )
+    if not path.endswith(".jsonl"):
+        raise CommandError(
+            f"Recordings are in a file whose name ends with .jsonl, not {path!r}.",
+            hint=f"%kimi journal {action} notebook.kimi.jsonl",
+        )
+    return Journal(_ACTIONS[action], path)
+
+
+_ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load"}
+
+
 _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": _line_ask,
     "fix": _line_fix,
@@ -355,8 +413,11 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "forget": _line_forget,
     "private": _line_private,
     "egress": _line_egress,
+    "journal": _line_journal,
     "use": _line_use,
     "model": SetModel,
+    "budget": _line_budget,
+    "usage": _line_usage,
 }
 
 

@@ -49,7 +49,14 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         return [*options, *([] if before else names)]
     if not before:
         return list(WORDS)
-    values: dict[str, list[str]] = {"use": list(_PLACES), "model": list(models.names()), "ask": list(options)}
+    if before[0] == "journal":
+        return ["save", "load", "clear"] if len(before) == 1 else []
+    values: dict[str, list[str]] = {
+        "use": list(_PLACES),
+        "model": list(models.names()),
+        "ask": list(options),
+        "usage": ["--plot"],
+    }
     return values.get(before[0], [])
 
 

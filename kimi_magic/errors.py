@@ -7,7 +7,8 @@ KimiError
 │   ├── MissingCredential     nothing to sign in with, and no local model
 │   ├── AuthenticationError   a wrong token, or one without the permission
 │   ├── PlanError             the model needs another plan, or credit
-│   └── QuotaError            the day's free allocation is used up
+│   ├── QuotaError            the day's free allocation is used up
+│   └── BudgetReached         the question might pass the budget that the user has set
 ├── ServiceError            the service
 │   ├── UnknownModel          no such model, or it was retired
 │   ├── RequestRefused        the service would not take this request
@@ -17,6 +18,7 @@ KimiError
 │   └── BrokenReply           the reply came cut, garbled, or with an error inside
 ├── NetworkError            the network: no connection
 │   └── Stalled               connected, but silent for too long
+├── NotRecorded             the journal: nothing may be sent, and nothing is recorded for this request
 ├── StoreError              what is kept on disk cannot be read or written
 └── LocalModelError         the model on this machine cannot be started
 Interrupted (a KeyboardInterrupt)  the user stopped the reply
@@ -32,6 +34,7 @@ __all__ = [
     "AccountError",
     "AuthenticationError",
     "BrokenReply",
+    "BudgetReached",
     "Busy",
     "CommandError",
     "Interrupted",
@@ -39,6 +42,7 @@ __all__ = [
     "LocalModelError",
     "MissingCredential",
     "NetworkError",
+    "NotRecorded",
     "PlanError",
     "QuotaError",
     "RequestRefused",
@@ -136,6 +140,10 @@ class QuotaError(AccountError):
     """The day's free allocation is used up; it starts again at 00:00 UTC."""
 
 
+class BudgetReached(AccountError):
+    """The question was not sent: it might pass the budget that the user has set."""
+
+
 class ServiceError(KimiError):
     """The service refused or failed."""
 
@@ -170,6 +178,32 @@ class NetworkError(KimiError):
 
 class Stalled(NetworkError):
     """The server is connected and says nothing."""
+
+
+class NotRecorded(KimiError):
+    """Only recorded replies are wanted, and there is none for this request; `diff` is to the nearest that has one.
+
+    `diff` is a line that was recorded and the line that stands in its place, both empty where nothing is recorded.
+    """
+
+    diff: tuple[str, str] = ("", "")
+
+    def __str__(self) -> str:
+        return (
+            "\n".join([self.message, *self._diff, *([self.hint] if self.hint else [])])
+            if any(self.diff)
+            else super().__str__()
+        )
+
+    @property
+    def _diff(self) -> list[str]:
+        return (
+            [f"{mark} {_one_line(line)}" for mark, line in zip("-+", self.diff, strict=True)] if any(self.diff) else []
+        )
+
+    def _render_traceback_(self) -> list[str]:
+        first, *rest = super()._render_traceback_()
+        return [first, *self._diff, *rest]
 
 
 class StoreError(KimiError):

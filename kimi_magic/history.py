@@ -93,7 +93,7 @@ def _row(turn: Turn, state: str) -> tuple[str, ...]:
         f"In [{turn.origin.count}]" if turn.origin.count else "–",
         _first_words(turn.words),
         tokens,
-        "–" if reply.cost is None else f"${reply.cost:.4f}",
+        "replayed" if reply.recorded else "–" if reply.cost is None else f"${reply.cost:.4f}",
         " · ".join(filter(None, (state, "cut" if reply.cut else ""))),
     )
 
@@ -297,8 +297,14 @@ def forget(asked: Forget) -> Report:
     gone = [session.conversation] if not asked.everything else list(session.conversations.values())
     ids = {conversation.id for conversation in gone}
     if session.archive is not None:
-        ids |= {one.id for one in session.archive.kept()} if asked.everything else set()
+        elsewhere = {one.id for one in session.archive.kept()} - ids if asked.everything else set()
+        gone += [session.archive.load(id_) for id_ in sorted(elsewhere)]
+        ids |= elsewhere
         session.archive.forget(sorted(ids))
     session.leave(gone)
+    stay = {turn.question for one in session.conversations.values() for turn in one.tree.values()}
+    lost = {turn.question for one in gone for turn in one.tree.values()} - stay
+    session.requests = [each for each in session.requests if lost.isdisjoint(each.request.messages)]
+    kernel.journal().forget(lost, used=asked.everything)
     note = "What the service keeps, and what was exported, is not reached by this."
     return Report(f"{len(ids)} conversation{'' if len(ids) == 1 else 's'} erased", (), note=note)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
+    from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
@@ -63,6 +64,7 @@ class _State:
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
         self.store: Store | None = None
         self.resumed = False
+        self.journal: Journal | None = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
         self.local: Local | None = None
@@ -91,8 +93,12 @@ def configure(name: str, value: object) -> None:
 
 
 def resolve(options: Mapping[str, object] | None = None) -> Settings:
-    """Gather the settings for one ask."""
-    return settings.resolve(options or {}, _state.configured)
+    """Gather the settings for one ask. Where the kernel is set to send nothing, no option makes it send."""
+    given = dict(options or {})
+    found = settings.resolve(given, _state.configured)
+    if found.source("rerun") == "option" and resolve().rerun == "only":
+        found = replace(found, rerun="only")
+    return found
 
 
 def gathered() -> dict[str, tuple[object, str]]:
@@ -104,18 +110,22 @@ def current() -> Session:
     """Give the session, opened on first use."""
     with _state.lock:
         if _state.session is None:
+            from kimi_magic.books import Books
             from kimi_magic.iothread import IOThread
             from kimi_magic.session import Session
 
             _state.io = IOThread()
-            _state.session = Session(_state.io)
+            _state.session = Session(_state.io, Books(ledger))
             _state.session.archive = archive()
             atexit.register(close)
         return _state.session
 
 
 def place(values: Settings) -> Place:
-    """Decide where questions go; raise MissingCredential with the ways on where they can go nowhere."""
+    """Decide where questions go; raise MissingCredential with the ways on where they can go nowhere.
+
+    Replays alone need neither an account nor a model.
+    """
     match values.endpoint:
         case "local":
             return Place("local", "chosen", ("local model",))
@@ -126,7 +136,7 @@ def place(values: Settings) -> Place:
             _require_account(values)
             return Place("cloudflare", "credentials found", charged=True)
         case "auto":
-            if values.local_engine == "llama" and not values.local_url and not values.local_model:
+            if values.local_engine == "llama" and not values.local_url + values.local_model and values.rerun != "only":
                 _require_local()
             return Place("local", "no Cloudflare credentials found", ("local model", "no account set"))
         case url:
@@ -134,6 +144,8 @@ def place(values: Settings) -> Place:
 
 
 def _require_account(values: Settings) -> None:
+    if values.rerun == "only":
+        return
     missing = [
         variable
         for variable, value in (
@@ -164,6 +176,7 @@ def model(values: Settings, where: Place, *, dry: bool = False) -> models.Model:
     if where.name == "local":
         # A name set for Cloudflare must not stop the local model; one on the cell itself is meant.
         chosen = models.resolve(name) if name and values.source("model") == "option" else models.LOCAL
+        dry = dry or values.rerun == "only"
         if chosen != models.LOCAL and values.local_engine == "llama" and not values.local_url and not dry:
             raise UnknownModel(
                 f"{chosen} is not on this machine, and there is no Cloudflare account to ask it with.",
@@ -303,6 +316,41 @@ def resume() -> Conversation | None:
     return conversation
 
 
+def journal(values: Settings | None = None) -> Journal:
+    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file."""
+    from kimi_magic.journal import Journal
+
+    store = ledger()
+    with _state.lock:
+        if _state.journal is None:
+            _state.journal = Journal(store)
+        kept = _state.journal
+    if values is not None and values.journal:
+        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError)
+    return kept
+
+
+def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
+    """Make the look-up of a request in the journal; it asks the user where that is the policy."""
+    kept, name, paced = journal(values), _weights(values, where), values.replay_pace == "recorded"
+    return lambda request: kept.replay(request, values.rerun, _confirm, model=name, paced=paced)
+
+
+def _weights(values: Settings, where: Place) -> str:
+    """Name the model whose weights a user chose for this machine: in a request all of them are called local."""
+    chosen = where.name == "local" and values.local_model and not values.local_url
+    return f"local/{Path(values.local_model).stem}" if chosen else ""
+
+
+def _confirm(recorded: str) -> bool | None:
+    """Ask in the cell whether to replay; None where nobody can be asked."""
+    try:
+        said = input(f"This was answered before ({recorded}). Replay that? [Y/n] ")
+    except (EOFError, OSError, RuntimeError):  # the last is IPython's for a front end without input
+        return None
+    return not said.strip().lower().startswith("n")
+
+
 def gather(
     question: str | Sequence[str | Source],
     beside: Sequence[Source],
@@ -354,7 +402,7 @@ def ask(
     return current().ask(
         gathered.message,
         _guarded(values),
-        transport(values, where),
+        journal(values).recording(transport(values, where), _weights(values, where)),
         model(values, where),
         items=gathered.items,
         new=new,
@@ -365,6 +413,7 @@ def ask(
         record=_record,
         origin=_somewhere(origin),
         name=name,
+        replay=_replay(values, where),
     )
 
 
@@ -392,6 +441,7 @@ def preview(
         endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
         origin=_somewhere(origin),
         name=name,
+        recorded=lambda request: journal(values).recorded(request, values.rerun, _weights(values, where)),
     )
 
 
@@ -464,7 +514,7 @@ def close() -> None:
             _state.local.close()
         if _state.store is not None:
             _state.store.close()
-        _state.store = None
+        _state.store = _state.journal = None
         _state.resumed = False
         _state.session = _state.io = _state.local = None
         _state.transports.clear()

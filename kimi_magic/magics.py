@@ -94,7 +94,7 @@ class KimiMagics(Magics):
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
         fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
-        use, model, usage, reset, config, help.
+        journal, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -113,25 +113,12 @@ class KimiMagics(Magics):
         return self._ask(command.parse_cell(line, cell), owner=owner)
 
     def _line(self, parsed: command.Command) -> object:
-        from kimi_magic import history, status
-        from kimi_magic.command import Ask, Ledger, Private, SetModel, Show, ShowSent, Use
+        from kimi_magic import status
+        from kimi_magic.command import Ask
 
-        match parsed:
-            case Ask():
-                return self._ask(parsed, owner=False)
-            case ShowSent(turn):
-                return status.sent(turn)
-            case Private():
-                return status.private(parsed, self.shell.user_ns)
-            case Ledger(everything):
-                return status.egress(everything=everything)
-            case Use(endpoint):
-                return status.use(endpoint)
-            case SetModel(name):
-                return status.model(name)
-            case Show():
-                return status.show(parsed)
-        return history.answer(parsed)
+        if isinstance(parsed, Ask):
+            return self._ask(parsed, owner=False)
+        return status.answer(parsed, self.shell.user_ns)
 
     def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent:
         from kimi_magic import cell as cells

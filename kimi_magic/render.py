@@ -97,7 +97,7 @@ def view_for(
     if not hasattr(shell, "kernel"):
         return TerminalView(draft, sys.stdout.write, stream=stream, thinking=thinking)
     if not stream:
-        return StaticView(thinking=thinking)
+        return StaticView(thinking=thinking, handle=handle)
     return CellView(draft, thinking=thinking, others=others, handle=handle)
 
 
@@ -167,14 +167,18 @@ class QuietView:
 class StaticView(QuietView):
     """One display, when the reply is complete. nbval compares the first display with the saved one."""
 
-    def __init__(self, *, thinking: bool) -> None:
+    def __init__(self, *, thinking: bool, handle: DisplayHandle | None = None) -> None:
         self._thinking = thinking
+        self._handle = handle
 
     def finish(self, reply: Reply) -> None:
         """Display the reply, unless nothing came."""
-        if _has_something(reply):
-            shown = reply if self._thinking else reply.without_thinking
-            _show(shown.bundle(shown.html))
+        shown = reply if self._thinking else reply.without_thinking
+        bundle = shown.bundle(shown.html) if _has_something(reply) else {"text/plain": ""}
+        if self._handle is not None:
+            self._handle.update(bundle, raw=True)
+        elif _has_something(reply):
+            _show(bundle)
 
 
 class TerminalView:

@@ -25,6 +25,9 @@ from kimi_magic.sent import Sent
 
 __all__ = ["Draft", "Reply", "Timing"]
 
+_NEAR = 0.75
+"""Share of the model's window from which on the footer speaks of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -47,7 +50,10 @@ class Reply:
     `text` is the reply as Markdown source and `thinking` what the model wrote before it. `finish` says why it ended;
     `cut` is a reply that the user, the network or the service ended. `model` is the full id that was asked,
     `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
-    given for it, part by part; `remark` what became of earlier turns. `str(reply)` is the text.
+    given for it, part by part; `remark` what became of earlier turns. `budget` names the budget that allowed no more
+    than `max_tokens`, empty where none did. `recorded` is empty, or says when or in which file this reply was recorded:
+    then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `str(reply)` is the
+    text.
     """
 
     text: str = ""
@@ -65,6 +71,8 @@ class Reply:
     charged: bool = True
     sent: Sent | None = None
     remark: str = ""
+    budget: str = ""
+    recorded: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -86,7 +94,8 @@ class Reply:
     @property
     def cost(self) -> float | None:
         """US dollars: exact where the service reported neurons, else by the price list; None for no known price."""
-        return models.cost(self.model, self.usage) if self.charged else None
+        known = self.charged and self.usage != Usage()  # a reply may be cut before the service has counted
+        return models.cost(self.model, self.usage) if known else None
 
     @property
     def code(self) -> str:
@@ -118,6 +127,9 @@ class Reply:
                 f"No reply: thinking used the whole budget of {self.max_tokens:,} tokens. "
                 "Raise --max-tokens, or ask with --effort low or off."
             )
+        if self.finish == "length" and self.budget:
+            allowed = f"{self.max_tokens:,} tokens, all that the budget of {self.budget} allowed"
+            return f"The reply ends here because it reached {allowed}. `%kimi budget` raises it."
         if self.finish == "length":
             limit = f"The reply ends here because it reached {self.max_tokens:,} tokens"
             return f"{limit}{'. Raise --max-tokens for more.' if self._has_room else ', all that the model can write.'}"
@@ -154,7 +166,16 @@ class Reply:
         cost = () if self.cost is None or not tokens else (f"${self.cost:.4f}",)
         name = (self.answered_by or self.model).rpartition("/")[2]
         saw = (self.sent.summary,) if self.sent and self.sent.summary else ()
-        return (name, present.seconds(self.timing.total), *tokens, *cost, *saw)
+        return (name, present.seconds(self.timing.total), *tokens, *cost, *saw, *self._remarks)
+
+    @property
+    def _remarks(self) -> tuple[str, ...]:
+        """What the reader has to know before the next question."""
+        again = ("--rerun always asks again",) if self.recorded else ()
+        budget = (f"at most {self.max_tokens:,} tokens by the budget of {self.budget}",) if self.budget else ()
+        share = (self.usage.input + self.usage.output) / models.known(self.model).window
+        near = (f"{100 * share:.0f} % of the window; %kimi compact, or --new",) if share > _NEAR else ()
+        return (*again, *budget, *near)
 
     @property
     def html(self) -> str:
@@ -197,6 +218,8 @@ class Draft:
     charged: bool = True
     sent: Sent | None = None
     remark: str = ""
+    budget: str = ""
+    recorded: str = ""
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
@@ -289,6 +312,8 @@ class Draft:
             charged=self.charged,
             sent=self.sent,
             remark=self.remark,
+            budget=self.budget,
+            recorded=self.recorded,
         )
         if self._finished is None:
             return reply

@@ -8,6 +8,8 @@ from html import escape
 from itertools import zip_longest
 from typing import Any
 
+from kimi_magic.bars import Bars
+
 __all__ = ["Report"]
 
 _PLAIN = "mathjax_ignore tex2jax_ignore"  # prices are no formulas
@@ -24,12 +26,13 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A titled table: `rows` of equally many cells, `columns` their heads (none for plain pairs), a closing `note`."""
+    """A titled table: `rows` of equally many cells, `columns` their heads (none for pairs), picture and note below."""
 
     title: str
     rows: tuple[tuple[str, ...], ...]
     columns: tuple[str, ...] = ()
     note: str = ""
+    picture: Bars | None = None
 
     def __str__(self) -> str:
         lines = [line for row in (self.columns, *self.rows) if row for line in _lines(row)]
@@ -37,7 +40,8 @@ class Report:
         table = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
-        return "\n".join(part for part in (self.title, *table, self.note) if part)
+        picture = str(self.picture) if self.picture else ""
+        return "\n".join(part for part in (self.title, *table, picture, self.note) if part)
 
     def __repr__(self) -> str:
         return str(self)
@@ -53,7 +57,8 @@ class Report:
         lines = escape(self.note).replace("\n", "<br>")
         note = f'<div class="note">{lines}</div>' if self.note else ""
         table = f"<table><caption>{escape(self.title)}</caption>{head}<tbody>{body}</tbody></table>"
-        return f'{_STYLE}<div class="kimi-report {_PLAIN}">{table}{note}</div>'
+        picture = self.picture.html if self.picture else ""
+        return f'{_STYLE}<div class="kimi-report {_PLAIN}">{table}{picture}{note}</div>'
 
 
 def _lines(row: Sequence[str]) -> list[tuple[str, ...]]:

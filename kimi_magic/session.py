@@ -1,27 +1,33 @@
-"""The session: one conversation, one turn at a time, usage added up. `ask` turns a question into events and a turn."""
+"""The session: one conversation, one turn at a time, and its books. `ask` turns a question into events and a turn."""
 
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kimi_magic import models
 from kimi_magic.archive import Archive
+from kimi_magic.books import Books, Hold
 from kimi_magic.conversation import NOWHERE, Conversation, Origin, Position, Turn
 from kimi_magic.errors import CommandError, KimiError, TooLarge
 from kimi_magic.events import Event, Idle
 from kimi_magic.iothread import Feed, IOThread
 from kimi_magic.messages import Message, Usage
 from kimi_magic.models import Model
+from kimi_magic.prefix import Round
 from kimi_magic.reply import Draft, Reply
 from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
 from kimi_magic.transport import Limits, Transport
 from kimi_magic.wire import Request
+
+if TYPE_CHECKING:
+    from kimi_magic.journal import Replay
 
 __all__ = ["Asking", "Session"]
 
@@ -32,19 +38,31 @@ _LAST_WORDS = 0.05
 """Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What becomes of a reply that has ended: the turn it completes, unless `keep` is false, and the money held for it.
+
+    With `aside` it is asked in another conversation than the one in use, which stays in use.
+    """
+
+    conversation: Conversation
+    turn: Turn
+    hold: Hold
+    keep: bool
+    aside: bool
+
+
 class Session:
     """The conversation of this kernel and what it has used."""
 
-    def __init__(self, io: IOThread) -> None:
+    def __init__(self, io: IOThread, books: Books | None = None) -> None:
         self._io = io
         self._turn = threading.Lock()
         self._owner = 0
         self.conversation = Conversation()
         self.conversations = {self.conversation.name: self.conversation}
-        self.usage = Usage()
-        self.cost = 0.0
-        self.replies = 0
-        self.unpriced = 0
+        self.books = books or Books()
+        self.requests: list[Round] = []
         self.last_sent: Sent | None = None
         self._told = False
         self.archive: Archive | None = None
@@ -65,17 +83,20 @@ class Session:
         record: Callable[[Sent], None] | None = None,
         origin: Origin = NOWHERE,
         name: str = "",
+        replay: Callable[[Request], Replay | None] | None = None,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
         place once a reply has come; with `history=False` it is asked outside any; `name` asks in another conversation.
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
-        Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Raises CommandError for what
-        cannot be sent, and TooLarge where it cannot fit the model's window by any estimate.
+        Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
+        replays the reply, nothing is sent, recorded or billed. Raises CommandError for what cannot be sent, TooLarge
+        where it cannot fit the model's window by any estimate, BudgetReached, and what `replay` raises.
         """
         if self._owner == threading.get_ident():
             raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
+        hold = Hold()
         try:
             self._turn.acquire()
             self._owner = threading.get_ident()
@@ -83,16 +104,32 @@ class Session:
             place = conversation.position(origin)
             before = conversation.seen(place.parent)
             opening = conversation.opening(question, settings.system, place.parent)
-            request = _request(conversation.messages(place.parent) + opening, settings, model)
+            wanted = _request(conversation.messages(place.parent) + opening, settings, model)
+            recorded = ""
+            if replay is not None and (found := replay(wanted)) is not None:
+                transport, recorded, record = found, found.recorded, None
+                endpoint, charged, badges = "replayed from the journal", False, (*found.badges, *badges)
+            request, hold = self.books.admit(wanted, settings.budget, charged=charged)
             sent = _sent(before, opening, items, request, endpoint, charged=charged)
             if record is not None:
                 record(sent)
             self.last_sent = sent
-            remark = self._remark(conversation, place, origin, question)
-            draft = Draft(request.model, request.max_tokens, settings.format, badges, charged, sent, remark)
+            draft = Draft(
+                request.model,
+                request.max_tokens,
+                settings.format,
+                badges,
+                charged,
+                sent,
+                remark=self._remark(conversation, place, origin, question),
+                budget=str(settings.budget) if request.max_tokens < wanted.max_tokens else "",
+                recorded=recorded,
+            )
             turn = Turn(opening, draft.reply, parent=place.parent, origin=origin)
-            return Asking(self, conversation, turn, request, transport, settings, draft, keep=history, aside=bool(name))
+            keeping = Keeping(conversation, turn, hold, keep=history, aside=bool(name))
+            return Asking(self, keeping, request, transport, settings, draft)
         except BaseException:
+            self.books.release(hold)
             if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
                 self._give_turn()
             raise
@@ -110,13 +147,19 @@ class Session:
         endpoint: str = "",
         origin: Origin = NOWHERE,
         name: str = "",
+        recorded: Callable[[Request], str] | None = None,
     ) -> Sent:
-        """Give what `ask` would send; raises what it would raise before that."""
+        """Give what `ask` would send; raises what it would raise before that.
+
+        Where `recorded` says that the journal has the reply, it says when that was recorded, and nothing would be sent.
+        """
         conversation = self._conversation_for(name, new=new, history=history)
         parent = conversation.position(origin).parent
         before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
         request = _request(conversation.messages(parent) + opening, settings, model)
+        if recorded is not None and (when := recorded(request)):
+            endpoint, charged = f"replayed from the journal ({when}): nothing is sent", False
         return replace(_sent(before, opening, items, request, endpoint, charged=charged), dry=True)
 
     def room(
@@ -197,24 +240,25 @@ class Session:
         self._owner = 0
         self._turn.release()
 
-    def _ended(self, conversation: Conversation, turn: Turn, *, keep: bool, aside: bool) -> None:
+    def _ended(self, keeping: Keeping, request: Request, reply: Reply) -> None:
+        conversation, turn = keeping.conversation, replace(keeping.turn, reply=reply)
         try:
-            if turn.messages and keep:
+            if turn.messages and keeping.keep:
                 placed = conversation.append(turn)
                 self.conversations[conversation.name] = conversation
                 self.save(conversation, placed)
-                if not aside:
+                if not keeping.aside:
                     self.conversation = conversation
-            self._count(turn.reply)
+            self._log(reply, request, conversation.affinity)
+            self.books.settle(keeping.hold, reply, reply.sent.endpoint if reply.sent else "", conversation.id)
         finally:
             self._give_turn()
 
-    def _count(self, reply: Reply) -> None:
-        if reply.text or reply.usage != Usage():
-            self.replies += 1
-            self.usage += reply.usage
-            self.unpriced += reply.cost is None
-            self.cost += reply.cost or 0.0
+    def _log(self, reply: Reply, request: Request, affinity: str) -> None:
+        if reply.text or reply.thinking or reply.usage != Usage():
+            items = reply.sent.items if reply.sent else ()
+            replayed = bool(reply.recorded)
+            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed))
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays, and so does the old one, under its name."""
@@ -230,21 +274,14 @@ class Asking:
     def __init__(
         self,
         session: Session,
-        conversation: Conversation,
-        turn: Turn,
+        keeping: Keeping,
         request: Request,
         transport: Transport,
         settings: Settings,
         draft: Draft,
-        *,
-        keep: bool,
-        aside: bool,
     ) -> None:
         self._session = session
-        self._keep = keep
-        self._aside = aside
-        self._conversation = conversation
-        self._turn = turn
+        self._keeping = keeping
         self._lock = threading.Lock()
         self._closed = False
         self.request = request
@@ -253,7 +290,7 @@ class Asking:
             settings.connect_timeout, settings.first_timeout, settings.idle_timeout, settings.timeout, settings.retries
         )
         self._feed: Feed[Event] = session._io.feed(  # noqa: SLF001  # the two are one thing in two lifetimes
-            lambda emit: transport.stream(request, conversation.affinity, limits, emit)
+            lambda emit: transport.stream(request, keeping.conversation.affinity, limits, emit)
         )
 
     @property
@@ -302,8 +339,7 @@ class Asking:
                     self.draft.add(event)
             finally:
                 self.draft.stop()
-                turn = replace(self._turn, reply=self.reply)
-                self._session._ended(self._conversation, turn, keep=self._keep, aside=self._aside)  # noqa: SLF001  # see above
+                self._session._ended(self._keeping, self.request, self.reply)  # noqa: SLF001  # see above
 
 
 def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:

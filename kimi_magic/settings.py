@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kimi_magic.budget import Budget
 from kimi_magic.errors import CommandError, SettingError
 
-__all__ = ["EFFORTS", "FORMATS", "LOOPBACK", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
+__all__ = ["EFFORTS", "FORMATS", "LOOPBACK", "RERUNS", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
 
 FORMATS = ("markdown", "text", "code", "json", "html")
 EFFORTS = ("off", "low", "medium", "high")
 APIS = ("run", "chat")
+RERUNS = ("replay", "ask", "always", "only")
 _TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -171,6 +173,10 @@ def _account(value: object) -> str:
     return text
 
 
+def _budget(value: object) -> Budget | None:
+    return value if isinstance(value, Budget) else Budget.parse(str(value))
+
+
 def _setting(
     default: Any,
     parse: Callable[[object], Any],
@@ -198,6 +204,11 @@ class Settings:
     resume: str = _setting("off", _one_of("off", "auto"), "auto: the notebook's last conversation goes on by itself")
     stream: bool = _setting(True, _yes_no, "paint while the reply arrives; off: one display at the end")  # noqa: FBT003
     thinking: bool = _setting(True, _yes_no, "show the thinking, folded")  # noqa: FBT003
+    rerun: str = _setting(
+        "replay", _one_of(*RERUNS), "an equal request again: replay, ask, always (send it), only (replay; never send)"
+    )
+    replay_pace: str = _setting("at once", _one_of("at once", "recorded"), "how a replay comes: at once, recorded")
+    journal: str = _setting("", _text, "a file of recordings (.kimi.jsonl) to replay from", portable=False)
     timeout: float | None = _setting(None, _seconds, "longest time for one reply, in seconds")
     connect_timeout: float = _setting(10.0, _seconds, "longest wait for a connection, in seconds")
     first_timeout: float = _setting(120.0, _seconds, "longest wait for the first byte of a reply, in seconds")
@@ -219,6 +230,9 @@ class Settings:
     local_token: Secret = _setting(Secret(""), _secret, "token of that local server", portable=False)
     local_model: str = _setting("", _text, "GGUF file for the local model; empty: SmolLM2-135M", portable=False)
     local_engine: str = _setting("llama", _one_of("llama", "scripted"), "llama: a real model; scripted: for tests")
+    budget: Budget | None = _setting(
+        None, _budget, "most to spend: $2 for a kernel, $2/day over all kernels, off", portable=False
+    )
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kimi_magic import history, kernel, models, settings
-from kimi_magic.command import Private, Show
+from kimi_magic import command, history, kernel, models, settings, spending
+from kimi_magic.command import Journal, Private, Show
 from kimi_magic.errors import CommandError, KimiError
-from kimi_magic.messages import Usage
 from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
@@ -19,24 +19,20 @@ if TYPE_CHECKING:
     from kimi_magic.sent import Sent
     from kimi_magic.store import Egress
 
-__all__ = ["config", "egress", "model", "overview", "private", "reset", "sent", "show", "usage", "use", "words"]
+__all__ = ["answer", "config", "egress", "journal", "model", "overview", "private", "reset", "sent", "use", "words"]
 
 _LEDGER_ROWS = 200
 _LEDGER_COLUMNS = 8
 
 
-def show(what: Show) -> Report:
-    """Answer a word that takes nothing."""
-    answers = {
-        Show.STATUS: overview,
-        Show.USAGE: usage,
-        Show.RESET: reset,
-        Show.UNDO: history.undo,
-        Show.RESUME: history.resume,
-        Show.CONFIG: config,
-        Show.HELP: words,
-    }
-    return answers[what]()
+def answer(asked: command.Command, namespace: dict[str, Any]) -> Report | Sent:
+    """Do what a `%kimi` line says, and tell of it."""
+    match asked:
+        case command.Show():
+            return _SHOWN[asked]()
+        case command.Private():
+            return private(asked, namespace)
+    return _ANSWERS.get(type(asked), history.answer)(asked)
 
 
 def overview() -> Report:
@@ -87,50 +83,21 @@ def _credentials(values: Settings) -> str:
 
 
 def _used() -> str:
-    session = kernel.current()
-    used = session.usage
-    replies = f"{session.replies} repl{'y' if session.replies == 1 else 'ies'}"
-    if not session.replies:
-        return replies
-    return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}"
+    books = kernel.current().books
+    used = books.usage
+    replies = f"{books.replies} repl{'y' if books.replies == 1 else 'ies'}"
+    replayed = f"; {books.replayed} replayed, for nothing" if books.replayed else ""
+    if not books.replies:
+        return replies + replayed
+    return f"{replies}, {used.input:,} tokens in ({used.cached:,} cached), {used.output:,} out{_cost()}{replayed}"
 
 
 def _cost() -> str:
-    session = kernel.current()
-    if session.unpriced == session.replies:
+    books = kernel.current().books
+    if books.unpriced == books.replies:
         return ""
-    rest = f" (without {session.unpriced} replies that have no price)" if session.unpriced else ""
-    return f", ${session.cost:.4f}{rest}"
-
-
-def usage() -> Report:
-    """Tokens and cost, for each turn of the conversation and for the kernel."""
-    session = kernel.current()
-    rows = [
-        (
-            str(turn.number),
-            _first_words(turn.words),
-            *_counts(turn.reply.usage),
-            "–" if turn.reply.cost is None else f"${turn.reply.cost:.4f}",
-        )
-        for turn in session.conversation.turns
-    ]
-    used = session.usage
-    cost = "–" if session.unpriced == session.replies else f"${session.cost:.4f}"
-    total = ("all", "everything this kernel asked", f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}", cost)
-    columns = ("turn", "question", "tokens in", "cached", "out", "cost")
-    return Report("Usage", (*rows, total), columns, note="" if session.replies else "Nothing was asked yet.")
-
-
-def _counts(used: Usage) -> tuple[str, str, str]:
-    if used == Usage():  # a reply that was cut before the service had counted
-        return ("–", "–", "–")
-    return (f"{used.input:,}", f"{used.cached:,}", f"{used.output:,}")
-
-
-def _first_words(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:39]}…"  # noqa: PLR2004  # a table's cell
+    rest = f" (without {books.unpriced} replies that have no price)" if books.unpriced else ""
+    return f", ${books.cost:.4f}{rest}"
 
 
 def sent(turn: int) -> Sent:
@@ -185,6 +152,40 @@ def egress(*, everything: bool = False) -> Report:
     note = store.trouble or f"Kept in {_at_home(store.path)}."
     empty = "" if rows else "Nothing has left this kernel. "
     return Report("What left the kernel" if rows else "", rows, columns if rows else (), note=empty + note)
+
+
+def journal(asked: Journal) -> Report:
+    """Save or load recordings, or tell of the journal: how much, where, and what becomes of equal requests."""
+    kept = kernel.journal()
+    path = Path(asked.path).expanduser()
+    if asked.action == "clear":
+        return Report("", (), note=f"{_exchanges(kept.clear())} erased, of every notebook; files stay.")
+    if asked.action == "save":
+        return Report("", (), note=f"{_exchanges(kept.save(path))} in {_at_home(path)}.")
+    if asked.action == "load":
+        return Report("", (), note=f"{_exchanges(kept.load(path))} from {_at_home(path)}, for this kernel alone.")
+    values = kernel.resolve()
+    sizes = kernel.journal(values).sizes
+    rows = (
+        ("recorded", f"{_exchanges(sizes.kept)}, {sizes.characters / 1e6:,.1f} MB"),
+        ("loaded from files", _exchanges(sizes.loaded)),
+        ("used by this kernel", _exchanges(sizes.used)),
+        ("an equal request", f"{_POLICIES[values.rerun]} (rerun = {values.rerun}, {values.source('rerun')})"),
+    )
+    store = kernel.ledger()
+    return Report("The journal", rows, note=store.trouble or f"Kept in {_at_home(store.path)}.")
+
+
+_POLICIES = {
+    "replay": "is replayed, not sent",
+    "ask": "is replayed or sent, as you say",
+    "always": "is sent again",
+    "only": "is replayed; nothing is ever sent",
+}
+
+
+def _exchanges(count: int) -> str:
+    return f"{count:,} exchange{'' if count == 1 else 's'}"
 
 
 def _at_home(path: Path | None) -> str:
@@ -279,3 +280,23 @@ def words() -> Report:
         *((f"%kimi {word}", text) for word, text in WORDS.items()),
     )
     return Report("Kimi in this kernel", rows)
+
+
+_SHOWN: dict[Show, Callable[[], Report]] = {
+    Show.STATUS: overview,
+    Show.PREFIX: spending.prefix,
+    Show.RESET: reset,
+    Show.UNDO: history.undo,
+    Show.RESUME: history.resume,
+    Show.CONFIG: config,
+    Show.HELP: words,
+}
+_ANSWERS: dict[type, Callable[[Any], Report | Sent]] = {
+    command.ShowSent: lambda asked: sent(asked.turn),
+    command.Ledger: lambda asked: egress(everything=asked.everything),
+    command.Journal: journal,
+    command.Use: lambda asked: use(asked.endpoint),
+    command.SetModel: lambda asked: model(asked.name),
+    command.SetBudget: lambda asked: spending.budget(asked.text),
+    command.ShowUsage: lambda asked: spending.usage(plot=asked.plot),
+}

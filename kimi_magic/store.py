@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Store"]
+__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used"]
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")
@@ -57,6 +57,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (conversation, number)
         ) STRICT, WITHOUT ROWID""",
         "CREATE TABLE picture (digest TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT",
+    ),
+    (
+        """CREATE TABLE usage (
+            id INTEGER PRIMARY KEY,
+            time REAL NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL, conversation TEXT NOT NULL,
+            input INTEGER NOT NULL, cached INTEGER NOT NULL, thinking INTEGER, output INTEGER NOT NULL,
+            neurons REAL, cost REAL, counted REAL NOT NULL, charged INTEGER NOT NULL, kernel TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX usage_time ON usage (time)",
+    ),
+    (
+        """CREATE TABLE exchange (
+            key TEXT PRIMARY KEY, time REAL NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX exchange_time ON exchange (time)",
     ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
@@ -93,6 +108,49 @@ class Egress:
         object.__setattr__(self, "endpoint", parts.netloc.rpartition("@")[2])
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one reply used, a cut one too.
+
+    `time` is when it ended, in seconds since 1970 (UTC); the tokens are the service's counts (`messages.Usage`).
+    `cost` is in US dollars, None where it is not known; `counted` is what a budget counts of it: the cost, or the most
+    that it may be where a priced model's reply was cut before the service had counted. `charged` says that
+    Cloudflare bills it. `kernel` is the store's own where it is not given.
+    """
+
+    time: float
+    endpoint: str
+    model: str
+    conversation: str
+    input: int = 0
+    cached: int = 0
+    thinking: int | None = None
+    output: int = 0
+    neurons: float | None = None
+    cost: float | None = None
+    counted: float = 0.0
+    charged: bool = False
+    kernel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request that was answered whole, and its reply.
+
+    `key` is the SHA-256 of `request`, which is canonical JSON; `reply` is JSON, too (see `journal.packing`). `time` is
+    when it was recorded, in seconds since 1970 (UTC).
+    """
+
+    key: str
+    time: float
+    request: str
+    reply: str
+
+
+_USED = tuple(field.name for field in fields(Used))
+_INSERT_USED = f"INSERT INTO usage ({', '.join(_USED)}) VALUES ({', '.join('?' * len(_USED))})"  # noqa: S608  # our own names
+_SELECT_USED = f"SELECT {', '.join(_USED)} FROM usage WHERE time >= ? ORDER BY id"  # noqa: S608  # our own names
+_SPENT = "SELECT coalesce(sum(counted), 0) FROM usage WHERE time >= ?"
 _COLUMNS = tuple(field.name for field in fields(Egress))
 _LISTS = {field.name for field in fields(Egress) if "tuple" in str(field.type)}
 _INSERT = f"INSERT INTO egress ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  # our own names
@@ -152,6 +210,56 @@ class Store:
         asked = {"since": float("-inf") if since is None else since, "kernel": kernel, "limit": max(0, limit)}
         rows = self._do(lambda connection: connection.execute(_SELECT, asked).fetchall(), "BEGIN")
         return [_value(row) for row in reversed(rows)]
+
+    def record_usage(self, used: Used) -> None:
+        """Keep what one reply used."""
+        row = replace(used, kernel=used.kernel or self.kernel)
+        self._do(lambda connection: connection.execute(_INSERT_USED, [_plain(getattr(row, name)) for name in _USED]))
+
+    def usage(self, since: float) -> list[Used]:
+        """Give what the replies of all kernels used since then (seconds since 1970), the oldest first."""
+        rows = self._do(lambda connection: connection.execute(_SELECT_USED, (since,)).fetchall(), "BEGIN")
+        found = (dict(zip(_USED, row, strict=True)) for row in rows)
+        return [Used(**values | {"charged": bool(values["charged"])}) for values in found]
+
+    def spent(self, since: float) -> float:
+        """US dollars that count against a budget, of all kernels since then (seconds since 1970)."""
+        row = self._do(lambda connection: connection.execute(_SPENT, (since,)).fetchone(), "BEGIN")
+        return float(row[0])
+
+    def record_exchange(self, exchange: Exchange) -> None:
+        """Keep an exchange, in place of an earlier one of the same request."""
+        row = (exchange.key, exchange.time, exchange.request, exchange.reply)
+        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?)", row))
+
+    def exchange(self, key: str) -> Exchange | None:
+        """Give the exchange with this key, None where there is none."""
+        asked = "SELECT key, time, request, reply FROM exchange WHERE key = ?"
+        row = self._do(lambda connection: connection.execute(asked, (key,)).fetchone(), "BEGIN")
+        return Exchange(*row) if row else None
+
+    def exchanges(self, limit: int) -> list[Exchange]:
+        """Give the latest exchanges, the latest first."""
+        asked = "SELECT key, time, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
+        rows = self._do(lambda connection: connection.execute(asked, (limit,)).fetchall(), "BEGIN")
+        return [Exchange(*row) for row in rows]
+
+    def exchange_sizes(self) -> tuple[int, int]:
+        """Count the exchanges and their characters."""
+        asked = "SELECT count(*), coalesce(sum(length(request) + length(reply)), 0) FROM exchange"
+        count, size = self._do(lambda connection: connection.execute(asked).fetchone(), "BEGIN")
+        return count, size
+
+    def forget_exchanges(self, unwanted: Callable[[str, str], bool]) -> int:
+        """Erase the exchanges of which this is true, told the key and the request; give how many."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            rows = connection.execute("SELECT key, request FROM exchange")
+            gone = [(key,) for key, request in rows if unwanted(key, request)]
+            connection.executemany("DELETE FROM exchange WHERE key = ?", gone)
+            return len(gone)
+
+        return self._do(write)
 
     def close(self) -> None:
         """Close the file. It is opened again when it is used again."""

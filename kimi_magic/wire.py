@@ -19,7 +19,18 @@ from typing import Any, Literal
 from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.messages import Message, Part, Text, Usage
 
-__all__ = ["Decoder", "Dialect", "Failed", "Failure", "Request", "decode_body", "decode_failure", "encode"]
+__all__ = [
+    "Decoder",
+    "Dialect",
+    "Failed",
+    "Failure",
+    "Request",
+    "canonical",
+    "decode_body",
+    "decode_failure",
+    "encode",
+    "encode_message",
+]
 
 Dialect = Literal["run", "chat", "openai"]
 """run: Workers AI `/ai/run/{model}`; chat: Workers AI `/ai/v1/chat/completions`; openai: any compatible URL."""
@@ -61,7 +72,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
     """
     body: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": _content(message)} for message in request.messages],
+        "messages": [_message(message) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
@@ -75,7 +86,21 @@ def encode(request: Request, dialect: Dialect) -> bytes:
         body["top_p"] = request.top_p
     if request.effort is not None:
         body |= _effort(request.effort)
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    return canonical(body)
+
+
+def encode_message(message: Message) -> bytes:
+    """Give the canonical bytes of one message, as they stand in a request."""
+    return canonical(_message(message))
+
+
+def canonical(value: dict[str, Any]) -> bytes:
+    """Write JSON in the one form that equal values have."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _message(message: Message) -> dict[str, Any]:
+    return {"role": message.role, "content": _content(message)}
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

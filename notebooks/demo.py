@@ -153,7 +153,7 @@ def kernel(folder: Path, local: launch.Local) -> Iterator[BlockingKernelClient]:
     from jupyter_client.manager import KernelManager
 
     with TemporaryDirectory(ignore_cleanup_errors=True) as sockets:
-        # A demo leaves nothing in the user's ledger.
+        # A demo leaves nothing in the user's ledger, and replays nothing that was recorded before.
         asking = environment(KIMI_LOCAL_URL=local.url, KIMI_LOCAL_TOKEN=local.token, KIMI_HOME=sockets)
         private = {} if os.name == "nt" else {"transport": "ipc", "ip": f"{sockets}/kernel"}
         manager = KernelManager(kernel_name="python3", **private)

@@ -59,13 +59,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KIMI_HOME", str(folder))
+        patch.setenv("KIMI_RERUN", "always")  # tests repeat questions, and look at what arrives
         yield folder
 
 
 @pytest.fixture(scope="session")
 def environment(server: Local, home: Path) -> dict[str, str]:
     """What a kernel has in its environment so that it asks the scripted server."""
-    return {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token, "KIMI_HOME": str(home)}
+    return {
+        "KIMI_LOCAL_URL": server.url,
+        "KIMI_LOCAL_TOKEN": server.token,
+        "KIMI_HOME": str(home),
+        "KIMI_RERUN": "always",
+    }
 
 
 @pytest.fixture(scope="module")

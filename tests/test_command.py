@@ -18,6 +18,7 @@ VALUES = {
     "temperature": "0.5",
     "top_p": "0.25",
     "effort": "low",
+    "rerun": "always",
     "timeout": "2m",
 }
 

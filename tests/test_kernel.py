@@ -94,7 +94,7 @@ print(reply.text, "IPython" in sys.modules)
 
 def script(code: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KIMI_", "CLOUDFLARE_"))}
-    clean |= {"KIMI_HOME": str(folder / "home")}
+    clean |= {"KIMI_HOME": str(folder / "home"), "KIMI_RERUN": "always"}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env=clean | environment,

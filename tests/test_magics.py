@@ -94,6 +94,7 @@ def test_every_option_of_the_model_reaches_the_wire(kernel: Kernel, seen: Seen, 
 def test_every_option_is_documented_and_tested() -> None:
     here = {*OPTIONS, "format", "timeout", "new", "no_history", "quiet"}
     here |= {"session"}  # in test_history.py
+    here |= {"rerun"}  # in test_journal.py
     here |= {"context", "rows", "columns", "full", "detail", "cells", "raw", "dry_run"}  # in test_context.py
     assert {option.name for option in options.OPTIONS} == here
 

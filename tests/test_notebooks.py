@@ -1,9 +1,11 @@
-"""The notebooks as a front end runs them, streaming; nbval compares their saved outputs in static mode."""
+"""The notebooks as a front end runs them, on their recordings and with a server; nbval compares their saved outputs."""
 
 import copy
+import importlib
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +14,12 @@ import pytest
 from nbclient import NotebookClient
 from nbval.plugin import get_sanitize_patterns
 
+from kimi_magic.journal import files
+
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOBODY = "http://127.0.0.1:9"
 SANITISE = ROOT / "tests" / "nbval.cfg"
 pytestmark = [
     pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem),
@@ -22,28 +27,52 @@ pytestmark = [
 ]
 
 
-def run(path, **settings):
-    """Run a notebook in a new kernel of its own, with the scripted engine."""
+@contextmanager
+def helper(name):
+    """A module that lies beside the notebooks."""
     sys.path.insert(0, str(FOLDER))
     try:
-        from demo import environment
+        yield importlib.import_module(name)
     finally:
         sys.path.remove(str(FOLDER))
+
+
+def run(path, home, **settings):
+    """Run a notebook in a new kernel of its own; what it keeps, it keeps in `home`."""
+    with helper("demo") as demo:
+        environment = demo.environment(KIMI_HOME=str(home), MPLCONFIGDIR=str(home), **settings)
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
-    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        client.execute(env=environment(KIMI_LOCAL_ENGINE="scripted", KIMI_HOME=home, MPLCONFIGDIR=home, **settings))
+    client.execute(env=environment)
     return notebook
+
+
+def replayed(path):
+    """A run on the notebook's recording. There is no server that it could ask."""
+    recording = str(path.with_suffix(".kimi.jsonl"))
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        return run(path, home, KIMI_RERUN="only", KIMI_JOURNAL=recording, KIMI_LOCAL_URL=NOBODY)
 
 
 _RUNS = {}
 
 
-def streamed(path):
-    """A run with streaming on; once for all tests that look at it."""
+def once(path):
+    """A run on the recording; one for all tests that look at it."""
     if path not in _RUNS:
-        _RUNS[path] = run(path)
+        _RUNS[path] = replayed(path)
     return _RUNS[path]
+
+
+def shape(recording):
+    """What a recording asks, whoever answers: parameters, roles, and the words that are the notebook's own."""
+    shapes = []
+    for request, _ in files.loads(recording.read_text("utf-8")):
+        said = request.pop("messages")
+        # The words of a reply differ, and with them those of cells that go along.
+        own = [message["content"].rpartition("</context>")[2] for message in said if message["role"] == "user"]
+        shapes.append((request, [message["role"] for message in said], own))
+    return shapes
 
 
 def outputs_of(notebook):
@@ -61,6 +90,17 @@ def outputs_of(notebook):
     return outputs
 
 
+def texts_of(notebook):
+    """The text of each reply that a question displayed."""
+    shown = [cell.outputs for cell in notebook.cells if cell.source.startswith(("%%kimi", "%kimi fix"))]
+    return [output.data["text/plain"] for outputs in shown for output in outputs]
+
+
+def recording_of(path):
+    """The exchanges that lie beside a notebook."""
+    return files.loads(path.with_suffix(".kimi.jsonl").read_text("utf-8"))
+
+
 def nbval(path):
     """Run nbval as `make test` does; its exit code and output."""
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-sanitize-with", str(SANITISE)]
@@ -70,25 +110,53 @@ def nbval(path):
 
 
 def test_each_question_leaves_one_display(path):
-    for cell in streamed(path).cells:
+    for cell in once(path).cells:
         if cell.source.startswith("%%kimi") and "--dry-run" not in cell.source:
             assert [output.output_type for output in cell.outputs] == ["display_data"], cell.source
 
 
-def test_what_streams_ends_as_what_is_saved(path):
-    assert outputs_of(streamed(path)) == outputs_of(nbformat.read(path, as_version=4))
+def test_a_replay_is_what_is_saved(path):
+    assert outputs_of(once(path)) == outputs_of(nbformat.read(path, as_version=4))
 
 
-def test_a_second_run_says_the_same(path):
-    assert outputs_of(run(path)) == outputs_of(streamed(path))
+def test_what_streams_says_the_same_as_its_replay(path, server, tmp_path):
+    asking = {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
+    streamed, again = (texts_of(notebook) for notebook in (run(path, tmp_path, **asking), once(path)))
+    assert streamed == again
+
+
+def test_restart_and_run_all_sends_nothing(path, server, seen, tmp_path):
+    asking = {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
+    run(path, tmp_path, **asking)
+    assert len(seen.all()) == len(recording_of(path))
+    seen.clear()
+    run(path, tmp_path, **asking)
+    assert seen.all() == []
+
+
+def test_the_recording_has_the_form_that_a_real_model_would_leave(path, tmp_path):
+    real = tmp_path / "real.kimi.jsonl"
+    with helper("save") as save:
+        save.record(path, real, "llama")
+    assert shape(real) == shape(path.with_suffix(".kimi.jsonl"))
+    assert files.dumps(files.loads(real.read_text("utf-8"))) == real.read_text("utf-8")
+    assert "SmolLM2" in real.read_text("utf-8")
+
+
+def test_a_recording_holds_nothing_of_its_machine_or_moment(path):
+    text = path.with_suffix(".kimi.jsonl").read_text("utf-8")
+    assert not re.search(
+        r"/home/|/root|/Users/|/tmp|[A-Z]:\\\\|127\.0\.0\.1|localhost|affinity|kimi-[0-9a-f]{32}", text
+    )
+    assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
 def test_nbval_sees_a_changed_word(path, tmp_path):
     notebook = path.read_text("utf-8")
     spoilt = tmp_path / path.name
     spoilt.write_text(notebook.replace("You asked", "You wondered"), "utf-8")
-    for helper in ("conftest.py", "demo.py", "screen.py"):
-        (tmp_path / helper).write_text((FOLDER / helper).read_text("utf-8"), "utf-8")
+    for beside in ("conftest.py", "demo.py", "screen.py", path.with_suffix(".kimi.jsonl").name):
+        (tmp_path / beside).write_text((FOLDER / beside).read_text("utf-8"), "utf-8")
     code, output = nbval(spoilt)
     assert code == 1
     assert "You wondered" in output

@@ -183,6 +183,10 @@ def test_a_name_that_is_nothing_is_refused_with_what_is_near() -> None:
     assert fields("when 'date'|soon")["when"] == {"type": "string", "enum": ["date", "soon"]}
 
 
+def test_a_variable_that_is_no_type_is_said_to_be_a_value() -> None:
+    assert refusal("name").hint == "It is a value of type int. Rows like those of a dataframe: like=name."
+
+
 def test_a_variable_that_is_no_type_does_not_hide_the_type_of_its_name() -> None:
     assert fields("day date, at datetime")["day"] == {"type": "string", "format": "date"}
     assert fields("day date, at datetime")["at"] == {"type": "string", "format": "date-time"}

@@ -42,6 +42,7 @@ PANDAS: dict[str, Any] = {
     "categories": pd.Categorical(["x", None], categories=["x", "y"]),
     "ordered categories": pd.Categorical(["x", "y"], categories=["y", "x"], ordered=True),
     "whole categories": pd.Categorical([1, 2]),
+    "categories of floats": pd.Categorical([0.5, 1.5]),
     "many categories": pd.Categorical(["c7", "c99"], categories=[f"c{n}" for n in range(100)]),
     "times": pd.to_datetime([NOON, None]),
     "seconds": pd.array(["2026-02-03", "2026-02-04T05:06:07"], dtype="datetime64[s]"),
@@ -164,6 +165,12 @@ def test_times_move_to_the_zone_of_their_column() -> None:
         assert row["n"].isoformat() == "2026-02-03T12:00:00"
 
 
+def test_a_clock_without_a_zone_loses_that_of_the_format() -> None:
+    for table in (pd.DataFrame({"t": [dt.time(1)]}), pl.DataFrame({"t": [dt.time(1)]})):
+        made = output(None, like=table)
+        assert made.parse('{"rows": [{"t": "12:30:00Z"}]}') == [{"t": dt.time(12, 30)}]
+
+
 def test_private_columns_are_left_out_altogether() -> None:
     for table in (
         pd.DataFrame({"name": ["a"], "ssn": pd.Categorical(["123-45-6789"])}),
@@ -180,9 +187,9 @@ def test_private_columns_are_left_out_altogether() -> None:
 @pytest.mark.parametrize(
     ("like", "words"),
     [
-        (3, "like= is a int, not a dataframe"),
-        (pd.Series([1]), "like= is a Series, not a dataframe"),
-        (pl.Series([1]), "like= is a Series, not a dataframe"),
+        (3, "like= is a int, which is not a dataframe"),
+        (pd.Series([1]), "like= is a Series, which is not a dataframe"),
+        (pl.Series([1]), "like= is a Series, which is not a dataframe"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a'"),
         (pd.DataFrame([[1, 2]], columns=[1, "1"]), "Two columns are named '1'"),
         (pd.DataFrame({"p": pd.period_range("2026", periods=2, freq="M")}), "The column 'p' is period"),

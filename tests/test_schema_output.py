@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import core_schema
 
 from kimi_magic.errors import CommandError
 from kimi_magic.schema import Output, output
@@ -48,15 +49,15 @@ def function(x: int) -> int:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (function, "A function is not a type"),
-        (len, "A builtin_function_or_method is not a type"),
-        (socket, "A module is not a type"),
+        (function, "A value of type function is not a type"),
+        (len, "A value of type builtin_function_or_method is not a type"),
+        (socket, "A value of type module is not a type"),
         (None, "None is not a type"),
         (type(None), "NoneType is not a type"),
-        (5, "A int is not a type"),
-        ([str], "A list is not a type"),
-        ({"name": str}, "A dict is not a type"),
-        (pd.DataFrame({"secret": [1]}), "A DataFrame is not a type"),
+        (5, "A value of type int is not a type"),
+        ([str], "A value of type list is not a type"),
+        ({"name": str}, "A value of type dict is not a type"),
+        (pd.DataFrame({"secret": [1]}), "A value of type DataFrame is not a type"),
         (socket.socket, "socket has no JSON Schema: Unable to generate"),
         (list[socket.socket], "list[socket] has no JSON Schema"),
         (dict[str, range], "dict[str, range] has no JSON Schema"),
@@ -110,6 +111,36 @@ def test_all_is_asked_for_and_nothing_has_a_default() -> None:
     assert output(Film).schema["required"] == ["title", "year"]
 
 
+def test_members_are_named_where_their_values_say_nothing() -> None:
+    class Mood(enum.Enum):
+        GOOD = enum.auto()
+        BAD = enum.auto()
+
+    made = output(Mood).schema["properties"]["value"]
+    assert made == {"type": "integer", "enum": [1, 2], "description": "1: GOOD, 2: BAD"}
+    assert "description" not in output(enum.Enum("Word", {"A": "a"})).schema["properties"]["value"]
+
+
+def test_a_reference_to_somewhere_else_is_let_go() -> None:
+    class Far(BaseModel):
+        x: int = Field(json_schema_extra={"$ref": "https://example.com/schema"})
+
+    assert output(Far).schema["properties"]["x"] == {"type": "integer"}
+
+
+def test_dicts_whose_keys_are_known_have_them_as_properties() -> None:
+    class Key(enum.Enum):
+        A = "a"
+        B = "b"
+
+    for keys in (Key, typing.Literal["a", "b"]):
+        made = output(dict[keys, int])  # type: ignore[valid-type]
+        assert list(made.schema["properties"]) == ["a", "b"]
+        assert made.schema["additionalProperties"] is False
+        assert "propertyNames" not in str(made.schema)
+        assert len(made.parse('{"a": 1}')) == 1
+
+
 def test_patterns_and_formats_that_services_refuse_become_words() -> None:
     class Code(BaseModel):
         model_config = ConfigDict(regex_engine="python-re")
@@ -117,6 +148,7 @@ def test_patterns_and_formats_that_services_refuse_become_words() -> None:
         a: str = Field(pattern=r"[a-z]+")
         b: str = Field(pattern=r"^(?=x)[a-z]+$", description="a code")
         c: str = Field(pattern=r"^[a-z]+$")
+        e: str = Field(pattern=r"^[^a]b$")
         d: str = Field(json_schema_extra={"format": "phone"})
 
     made = output(Code).schema["properties"]
@@ -124,6 +156,7 @@ def test_patterns_and_formats_that_services_refuse_become_words() -> None:
         "a": {"type": "string", "description": "matches the regular expression [a-z]+"},
         "b": {"type": "string", "description": "a code (matches the regular expression ^(?=x)[a-z]+$)"},
         "c": {"type": "string", "pattern": "^[a-z]+$"},
+        "e": {"type": "string", "pattern": "^[^a]b$"},
         "d": {"type": "string"},
     }
 
@@ -149,3 +182,24 @@ def test_a_type_and_a_dataframe_are_one_too_many() -> None:
 def test_an_output_shows_what_it_is() -> None:
     assert repr(output(int)).startswith("Output(name='int', schema={'type': 'object'")
     assert isinstance(output(int), Output)
+
+
+class Called(typing.NamedTuple):
+    """A NamedTuple as pydantic knew it before 2.14: a call."""
+
+    a: int
+    b: str = "x"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        kinds = [core_schema.int_schema(), core_schema.with_default_schema(core_schema.str_schema(), default="x")]
+        arguments = [core_schema.arguments_parameter(name, kind) for name, kind in zip(cls._fields, kinds, strict=True)]
+        made = core_schema.arguments_schema(arguments, metadata={"pydantic_js_prefer_positional_arguments": True})
+        return core_schema.call_schema(made, cls)
+
+
+def test_a_named_tuple_has_names_with_older_pydantic_too() -> None:
+    made = output(Called)
+    assert made.schema["properties"] == {"a": {"type": "integer"}, "b": {"type": "string"}}
+    assert made.schema["required"] == ["a", "b"]
+    assert made.parse('{"a": 1, "b": "y"}') == Called(1, "y")

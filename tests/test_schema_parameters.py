@@ -66,6 +66,9 @@ def test_values_are_converted_as_models_write_them() -> None:
     assert made.validate('```json\n{"city": "Rome"}\n```') == (("Rome",), {})
     assert made.validate({"city": "Rome"}) == (("Rome",), {})
     assert parameters(corpus.nothing).validate("") == ((), {})
+    assert parameters(corpus.words).validate('{"ws": "[\\"a\\", \\"b\\"]"}') == ((["a", "b"],), {})
+    assert parameters(corpus.text).validate('{"q": "[1]"}') == (("[1]",), {})
+    assert reasons(parameters(corpus.words), '{"ws": "[1"}')[0] == 'ws: should be a valid array, not "[1"'
     assert "cannot be read" in reasons(made, {"city": object()})[0]
 
 
@@ -114,6 +117,13 @@ def test_defaults_are_told_where_json_can_hold_them() -> None:
     assert parameters(corpus.mood_default).schema["properties"]["m"]["default"] == "bad"
     assert "default" not in parameters(corpus.infinite).schema["properties"]["x"]
     assert "default" not in parameters(corpus.unspeakable).schema["properties"]["marker"]
+
+
+def test_a_default_of_none_allows_null() -> None:
+    def old(a: int = None, b: Annotated[str, "what"] = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
+
+    assert parameters(old).validate('{"a": null, "b": null}') == ((None, None), {})
+    assert described(old) == {"a": "", "b": "what"}
 
 
 def test_what_has_no_schema_is_refused_by_name_or_not_offered() -> None:

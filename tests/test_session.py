@@ -95,9 +95,9 @@ def test_a_system_message_comes_into_force_where_it_is_given(asker: Asker, seen:
 
 def test_usage_and_cost_add_up(asker: Asker) -> None:
     replies = [asker.ask("one"), asker.ask("two")]
-    assert asker.session.usage.output == sum(reply.usage.output for reply in replies)
-    assert asker.session.cost == pytest.approx(sum(reply.cost or 0 for reply in replies))
-    assert asker.session.replies == 2
+    assert asker.session.books.usage.output == sum(reply.usage.output for reply in replies)
+    assert asker.session.books.cost == pytest.approx(sum(reply.cost or 0 for reply in replies))
+    assert asker.session.books.replies == 2
 
 
 def test_a_question_outside_the_conversation_leaves_no_trace(asker: Asker, seen: Seen) -> None:
@@ -105,7 +105,7 @@ def test_a_question_outside_the_conversation_leaves_no_trace(asker: Asker, seen:
     asker.ask("aside", history=False)
     assert messages(seen.last()) == [("user", "aside")]
     assert len(asker.session.conversation.turns) == 1
-    assert asker.session.replies == 2
+    assert asker.session.books.replies == 2
 
 
 def test_a_new_conversation_takes_over_once_it_has_a_reply(asker: Asker) -> None:
@@ -144,7 +144,7 @@ def test_closing_keeps_what_came_and_counts_what_it_cost(asker: Asker, seen: See
                 break
     assert asking.reply.cut
     assert asker.session.conversation.turns[-1].reply.text == asking.reply.text
-    assert asker.session.usage.output == asking.reply.usage.output > 0
+    assert asker.session.books.usage.output == asking.reply.usage.output > 0
     assert asking.reply.usage.output >= len(asking.reply.text) // 4  # counted up to the cut, not up to some time before
     assert asking.reply.answered_by
     wait_until_closed(seen)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kimi_magic.errors import KimiError, StoreError
-from kimi_magic.store import FILE, MIGRATIONS, Egress, Store
+from kimi_magic.store import FILE, MIGRATIONS, Egress, Exchange, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +131,17 @@ def test_several_records_are_kept_all_or_none(store: Store) -> None:
     assert store.egress() == []
     store.record_all([])
     assert store.egress() == []
+
+
+def test_an_exchange_takes_the_place_of_the_one_before(store: Store) -> None:
+    for number in (1.0, 2.0):
+        store.record_exchange(Exchange("a", number, "question", f"reply {number}"))
+    store.record_exchange(Exchange("b", 1.5, "q", "😀"))
+    assert store.exchange("a") == Exchange("a", 2.0, "question", "reply 2.0")
+    assert store.exchange("c") is None
+    assert [one.key for one in store.exchanges(9)] == ["a", "b"]
+    assert [one.key for one in store.exchanges(1)] == ["a"]
+    assert store.exchange_sizes() == (2, len("question" + "reply 2.0" + "q" + "😀"))
 
 
 def test_every_field_has_its_column(store: Store) -> None:

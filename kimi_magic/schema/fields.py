@@ -90,7 +90,10 @@ def _type(text: str, namespace: Mapping[str, Any]) -> Any:
         return _choice(words, namespace)
     near = get_close_matches(unknown.name or text, [*KNOWN, *(n for n in namespace if is_type(namespace[n]))], 1)
     shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-    raise CommandError(f"{shown!r} is not a type.", hint=f"Did you mean {near[0]}?" if near else _HINT)
+    hint = f"Did you mean {near[0]}?" if near else _HINT
+    if text in namespace:
+        hint = f"It is a value of type {type(namespace[text]).__name__}. Rows like those of a dataframe: like={text}."
+    raise CommandError(f"{shown!r} is not a type.", hint=hint)
 
 
 def _choice(words: list[str], namespace: Mapping[str, Any]) -> Any:

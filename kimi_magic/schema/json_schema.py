@@ -26,7 +26,7 @@ _REF = "#/$defs/"
 _FORMATS = {"date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 _UNHEARD = {"title", "discriminator", "uniqueItems", "contentMediaType", "contentEncoding", "deprecated", "writeOnly"}
 _DECIMAL = {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$"}
-_NO_GRAMMAR = re.compile(r"\(\?|\\[1-9bBAZzkpP]|[^\\][$^].|^[^^]|[^$]$|\\\$$")
+_NO_GRAMMAR = re.compile(r"\(\?|\\[1-9bBAZzkpP]|(?<=[^\\\[])[$^].|^[^^]|[^$]$|\\\$$")
 """Look-around, back references, anchors inside of a pattern, and patterns that match a part of the text only."""
 
 
@@ -77,6 +77,15 @@ def _generator(reply: bool) -> Any:  # noqa: FBT001  # a key of a cache
             """Do the same before pydantic 2.14, to which a NamedTuple is a call."""
             return self.named_tuple_schema({"fields": schema["arguments_schema"]})
 
+        def enum_schema(self, schema: Any) -> Any:
+            """Name the members where their values say nothing, as those of auto() do."""
+            made = super().enum_schema(schema)
+            if not all(isinstance(value, int) for value in made.get("enum", [""])):
+                return made
+            names = ", ".join(f"{member.value}: {member.name}" for member in schema["members"])
+            said = made.get("description")
+            return {**made, "description": f"{said} ({names})" if said else names}
+
         def decimal_schema(self, schema: Any) -> Any:  # noqa: ARG002  # pydantic's
             """Describe a Decimal as text: as a number it would lose digits."""
             return dict(_DECIMAL)
@@ -101,6 +110,8 @@ def _tightened(node: Any, *, reply: bool) -> Any:
         node["description"] = f"{node['description']} ({words})" if "description" in node else words
     if "properties" in node:
         node.setdefault("additionalProperties", False)
+    if not node.get("$ref", _REF).startswith(_REF):
+        del node["$ref"]  # no service fetches one
     if "$ref" in node and len(node) > 1:
         node["anyOf"] = [{"$ref": node.pop("$ref")}]
     return _mapped(node, lambda inner: _tightened(inner, reply=reply))

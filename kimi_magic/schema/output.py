@@ -196,7 +196,7 @@ def output(
 
 def _item(kind: Any) -> Any:
     """Give the type of the elements, where a type is that of any number of equal ones; else None."""
-    while typing.get_origin(kind) is typing.Annotated or hasattr(kind, "__value__"):
-        kind = kind.__value__ if hasattr(kind, "__value__") else typing.get_args(kind)[0]
+    while (alias := type(kind).__name__ == "TypeAliasType") or typing.get_origin(kind) is typing.Annotated:
+        kind = kind.__value__ if alias else typing.get_args(kind)[0]
     arguments = [one for one in typing.get_args(kind) if one is not ...]
     return arguments[0] if typing.get_origin(kind) in _MANY and len(arguments) == 1 else None

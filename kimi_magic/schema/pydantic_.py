@@ -62,7 +62,7 @@ def type_name(kind: Any) -> str:
     if isinstance(kind, type) and typing.get_origin(kind) is None:
         return kind.__name__
     if not is_type(kind):
-        return f"A {type(kind).__name__}"
+        return f"A value of type {type(kind).__name__}"
     while typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     text = repr(kind) if not isinstance(kind, type) and typing.get_origin(kind) is None else _dotless(kind)
@@ -85,7 +85,8 @@ def _typed_dict(name: str, fields: dict[str, Any], config: Mapping[str, Any]) ->
 
     make: Any = TypedDict
     made = make(name, fields)
-    made.__pydantic_config__ = config
+    if config:
+        made.__pydantic_config__ = config
     return made
 
 

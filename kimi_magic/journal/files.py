@@ -1,0 +1,117 @@
+"""Recordings as text that lies beside a notebook and reviews well: one exchange a line, JSON, keys sorted.
+
+    {"after": 1, "ask": {parameters}, "messages": [{"role", "content"}, …], "reply": [stretches]}
+
+Texts are lists of lines. What an exchange shares with an earlier one is not repeated: `after` is the line of the
+exchange that it goes on from. Times are tenths of seconds since the service began to answer; nothing else of the
+moment, the machine or the account is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kimi_magic.journal.packing import PAINT, pack, text_of, unpack
+
+__all__ = ["dumps", "loads"]
+
+Request = dict[str, Any]
+Packed = list[dict[str, Any]]
+_KEYS = {"after", "ask", "messages", "reply"}
+_TEXTS = ("text", "thinking")
+
+
+def dumps(exchanges: Iterable[tuple[Request, Packed]]) -> str:
+    """Write exchanges, in order, each a request and its packed reply."""
+    lines: list[str] = []
+    ends: list[list[Request]] = []
+    for request, reply in exchanges:
+        timed = unpack(reply)
+        messages = request["messages"]
+        after, shared = _goes_on_from(ends, messages)
+        line = {
+            "ask": {name: value for name, value in request.items() if name != "messages"},
+            "messages": [{**message, "content": _split(message["content"])} for message in messages[shared:]],
+            "reply": [_in_lines(stretch, _TEXTS) for stretch in pack(timed, PAINT)],
+        }
+        lines.append(_spaced(line | ({"after": after} if after else {})))
+        ends.append([*messages, {"content": text_of(timed), "role": "assistant"}])
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _goes_on_from(ends: Sequence[list[Request]], messages: list[Request]) -> tuple[int, int]:
+    """Give the line of the exchange that these messages go on from, and how many they share; zeros for none."""
+    shared = [(len(end), number) for number, end in enumerate(ends, 1) if messages[: len(end)] == end]
+    length, number = max(shared, default=(0, 0))
+    return number, length
+
+
+def _spaced(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _split(content: Any) -> Any:
+    return content.split("\n") if isinstance(content, str) else [_in_lines(part, ("text",)) for part in content]
+
+
+def _in_lines(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return value | {name: value[name].split("\n") for name in names if name in value}
+
+
+def loads(text: str) -> list[tuple[Request, Packed]]:
+    """Read what `dumps` wrote; raise ValueError, which names the line, for anything else."""
+    found: list[tuple[Request, Packed]] = []
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):  # not splitlines: a text may hold U+2028
+        try:
+            found.append(_read(line, found))
+        except (AttributeError, KeyError, TypeError):
+            raise ValueError(f"line {number} has a shape that is not known") from None
+        except ValueError as exc:
+            raise ValueError(f"line {number}: {exc}") from None
+    return found
+
+
+def _read(line: str, before: Sequence[tuple[Request, Packed]]) -> tuple[Request, Packed]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        raise ValueError(f"this is no JSON: {line[:40]!r}") from None
+    if not isinstance(value, dict) or not value.keys() >= _KEYS - {"after"}:
+        raise ValueError("this is no exchange, which has ask, messages and reply")
+    if unknown := value.keys() - _KEYS:
+        raise ValueError(f"{', '.join(sorted(unknown))} is not known; a newer version may have written it")
+    messages = [_message(message) for message in value["messages"]]
+    request = {**value["ask"], "messages": [*_shared(value.get("after", 0), before), *messages]}
+    if not messages or not isinstance(request.get("model"), str):
+        raise ValueError("a request has messages and a model")
+    reply = [_joined(stretch, _TEXTS) for stretch in value["reply"]]
+    unpack(reply)
+    return request, reply
+
+
+def _shared(after: object, before: Sequence[tuple[Request, Packed]]) -> list[Request]:
+    if after == 0:
+        return []
+    if not isinstance(after, int) or not 0 < after <= len(before):
+        raise ValueError(f"it goes on from line {after!r}, which does not stand above it")
+    request, reply = before[after - 1]
+    return [*request["messages"], {"content": text_of(unpack(reply)), "role": "assistant"}]
+
+
+def _message(message: dict[str, Any]) -> Request:
+    content = message["content"]
+    if not isinstance(message["role"], str) or not content:
+        raise TypeError
+    if all(isinstance(piece, str) for piece in content):
+        return {**message, "content": "\n".join(content)}
+    parts = [_joined(part, ("text",)) for part in content]
+    if not all("text" in part or isinstance(part["image_url"]["url"], str) for part in parts):
+        raise TypeError
+    return {**message, "content": parts}
+
+
+def _joined(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return value | {name: "\n".join(value[name]) for name in names if name in value}

@@ -1,0 +1,194 @@
+"""What `%kimi usage`, `prefix` and `budget` answer: tokens and dollars, what was cached, and what is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kimi_magic import kernel, models
+from kimi_magic.bars import Bars
+from kimi_magic.errors import KimiError
+from kimi_magic.messages import Usage
+from kimi_magic.prefix import Prefix, profile
+from kimi_magic.reply import Reply
+from kimi_magic.report import Report
+from kimi_magic.store import Used
+
+__all__ = ["budget", "prefix", "usage"]
+
+_COLUMNS = ("turn", "question", "fresh", "cached", "thinking", "out", "neurons", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """Usage and cost of some replies; `unpriced` of them have no known cost."""
+
+    usage: Usage
+    cost: float
+    replies: int
+    unpriced: int
+
+    @classmethod
+    def of(cls, used: Sequence[Used]) -> _Sum:
+        """Add up rows of the store."""
+        total = Usage()
+        for one in used:
+            total += Usage(one.input, one.cached, one.output, one.thinking, one.neurons)
+        priced = [one.cost for one in used if one.cost is not None]
+        return cls(total, sum(priced), len(used), len(used) - len(priced))
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As cells of the table; a sum without some of its replies says so."""
+        if not self.replies:
+            return ("–",) * 6
+        cost = "–" if self.unpriced == self.replies else f"${self.cost:.4f}"
+        less = f" + {self.unpriced} without a price" if 0 < self.unpriced < self.replies else ""
+        return (*_counts(self.usage), cost + less)
+
+    @property
+    def words(self) -> str:
+        """As a sentence."""
+        used = self.usage
+        tokens = f"{used.input - used.cached:,} tokens fresh, {used.cached:,} cached, {used.output:,} out"
+        cost = "" if self.unpriced == self.replies else f", {self.cells[-1]}"
+        return f"{self.replies} repl{'y' if self.replies == 1 else 'ies'}, {tokens}{cost}."
+
+
+def usage(*, plot: bool = False) -> Report:
+    """Tokens and cost, for each turn of the conversation, for it, the kernel, and the day over all kernels."""
+    session = kernel.current()
+    books, conversation = session.books, session.conversation
+    rows = [
+        (str(turn.number), _first_words(turn.words), *_counts(turn.reply.usage), _charge(turn.reply))
+        for turn in conversation.turns
+    ]
+    mine = [used for used in books.mine if used.conversation == conversation.id]
+    rows += [
+        ("", "this conversation", *_Sum.of(mine).cells),
+        ("all", "everything this kernel asked", *_Sum(books.usage, books.cost, books.replies, books.unpriced).cells),
+    ]
+    try:
+        today = books.today()
+        day = f"Today, all kernels since {_midnight()}: {_Sum.of(today).words}"
+    except KimiError as error:
+        today, day = [], f"Today: {error.message}"
+    empty = "" if books.replies else f"Nothing was {'sent' if books.replayed else 'asked'} yet in this kernel. "
+    free = " What was replayed cost nothing, and is in no sum." if books.replayed else ""
+    note = f"{empty}{_prices([*books.mine, *today])}{free}\n{day}"
+    picture = _picture(books.mine) if plot and books.mine else None
+    return Report("Usage in tokens", tuple(rows), _COLUMNS, note=note, picture=picture)
+
+
+def _counts(used: Usage) -> tuple[str, ...]:
+    if used == Usage():  # a reply that was cut before the service had counted
+        return ("–",) * 5
+    thinking = "–" if used.thinking is None else f"{used.thinking:,}"
+    neurons = "–" if used.neurons is None else f"{used.neurons:,.1f}"
+    return (f"{used.input - used.cached:,}", f"{used.cached:,}", thinking, f"{used.output:,}", neurons)
+
+
+def _charge(reply: Reply) -> str:
+    if reply.recorded:
+        return "replayed"
+    return "–" if reply.cost is None else f"${reply.cost:.4f}"
+
+
+def _first_words(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 40 else f"{line[:39]}…"  # noqa: PLR2004  # a table's cell
+
+
+def _midnight() -> str:
+    return f"00:00 {time.tzname[time.localtime().tm_isdst > 0]}"
+
+
+def _prices(used: Sequence[Used]) -> str:
+    """Say where the money figures come from."""
+    words = "Out includes thinking."
+    priced = [one for one in used if one.cost is not None]
+    if any(one.neurons is not None for one in priced):
+        words += f" Cost is exact where neurons are reported (${models.NEURON_PRICE * 1000:g} per 1,000)."
+    dates = {price.date for one in priced if one.neurons is None and (price := models.known(one.model).price)}
+    if dates:
+        words += f" By the price list of {', '.join(sorted(dates))} where they are not."
+    if priced:
+        words += " Cloudflare's free 10,000 neurons begin anew at 00:00 UTC."
+    return words
+
+
+def _picture(used: Sequence[Used]) -> Bars:
+    kinds = ("fresh", "cached", "thinking", "reply")
+    rows = tuple(
+        (str(n), (one.input - one.cached, one.cached, one.thinking or 0, max(0, one.output - (one.thinking or 0))))
+        for n, one in enumerate(used, 1)
+    )
+    return Bars("Tokens of each reply", kinds, rows)
+
+
+def prefix() -> Report:
+    """What the service found cached of each request of this kernel, and what kept it from finding more."""
+    log = kernel.current().requests
+    found = profile(log)
+    rows = tuple(
+        (
+            str(number),
+            f"{one.turn}",
+            f"{one.bytes:,}",
+            f"≈ {one.tokens:,}" if one.earlier is not None else "–",
+            f"{one.usage.cached:,}" if one.usage.input else "–",
+            "–" if one.share is None else f"≈ {100 * one.share:.0f} %",
+            "; ".join(filter(None, ("replayed" if log[number - 1].replayed else "", _broke(one)))),
+        )
+        for number, one in enumerate(found, 1)
+    )
+    columns = ("request", "turn", "bytes in common", "tokens possible", "cached", "share", "what broke it")
+    note = "Possible: what an earlier request of the same conversation begins with. Services cache whole blocks: ≈."
+    bars = tuple((str(n), (one.usage.input - one.usage.cached, one.usage.cached)) for n, one in enumerate(found, 1))
+    picture = Bars("Tokens of each request", ("fresh", "cached"), bars)
+    if not rows:
+        return Report("Prefix", (), note="Nothing was asked yet.")
+    return Report("Prefix of each request", rows, columns, note=note, picture=picture)
+
+
+def _broke(one: Prefix) -> str:
+    return str(one.broke or ("" if one.earlier is not None else "the first of its conversation"))
+
+
+def budget(text: str) -> Report:
+    """Spend no more than that from now on; empty tells what is spent and what is left."""
+    if text:
+        kernel.resolve({"budget": text})
+        kernel.configure("budget", text)
+    values, books = kernel.resolve(), kernel.current().books
+    limit = values.budget
+    if limit is None:
+        return Report("Budget", (), note="None is set. %kimi budget $2 sets one for this kernel, $2/day for each day.")
+    spent, flight = books.spent(limit), books.in_flight
+    rows = [
+        ("budget", f"{limit} ({limit.scope}), set by {values.source('budget')}"),
+        ("spent", f"${spent:.4f}"),
+        *([("in flight", f"${flight:.4f} at most")] if flight else []),
+        ("left", f"${max(0.0, limit.dollars - spent - flight):.4f}"),
+    ]
+    if limit.per == "day":
+        rows.append(("day", f"since {_midnight()}, your local day; Cloudflare's own begins at 00:00 UTC"))
+    return Report("Budget", tuple(rows), note=_uncounted())
+
+
+def _uncounted() -> str:
+    """Say what the budget does not see."""
+    words = "Before a question is sent, the most that it may cost is held against this."
+    unpriced = {one.model for one in kernel.current().books.mine if one.charged and one.cost is None}
+    try:
+        values = kernel.resolve()
+        where = kernel.place(values)
+        chosen = kernel.model(values, where)
+        if where.charged and chosen.price is None:
+            unpriced.add(chosen.id)
+    except KimiError:
+        pass
+    if unpriced:
+        words += f" No price is known for {', '.join(sorted(unpriced))}: that is not counted."
+    return words
