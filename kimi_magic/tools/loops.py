@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import inspect
-import signal
 import sys
 import threading
 import time
@@ -165,8 +164,6 @@ def _driver(stopped: Callable[[], bool]) -> _Drive:
 def _here(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], limit: float | None) -> T:
     task = loop.create_task(coroutine)
     main = threading.current_thread() is threading.main_thread()
-    # A cell with a top-level await has a handler that only asks the loop, which waits for us.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler) if main else None
     try:
         while True:
             try:
@@ -177,8 +174,6 @@ def _here(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], li
     finally:
         if not task.done():
             task.cancel()
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
 
 
 def _there(

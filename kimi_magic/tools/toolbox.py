@@ -16,6 +16,7 @@ from kimi_magic.tools import approval, arguments, faults, loops, results
 from kimi_magic.tools.calls import Call, Outcome, State, interrupted
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
+from kimi_magic.tools.watchdog import ctrl_c_raises
 
 __all__ = ["Toolbox"]
 
@@ -75,6 +76,10 @@ class Toolbox:
         All are checked and asked for first, then the async ones run together, then the others one after another on
         this thread. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
         """
+        with ctrl_c_raises():
+            yield from self._answers(calls)
+
+    def _answers(self, calls: Sequence[Call]) -> Iterator[Outcome]:
         look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
         ready: list[_Ready] = []
         for call in calls:
