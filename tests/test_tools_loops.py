@@ -115,6 +115,12 @@ def test_an_interrupt_cancels_and_cleans_up(kernel: Kernel, begin: str) -> None:
     assert kernel.run("print(go('sync {\"n\":2}'))").ok
 
 
+def test_an_interrupt_that_came_just_before_is_heard(kernel: Kernel) -> None:
+    code = "await asyncio.sleep(0)\nended.clear()\nimport os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    code += "try:\n    go('slow {\"seconds\":600}')\nexcept KeyboardInterrupt:\n    print('stopped', ended)"
+    assert "stopped [600.0]" in kernel.run(code).text
+
+
 def test_a_tool_that_blocks_the_loop_is_stopped(kernel: Kernel) -> None:
     assert "timed out" in kernel.run("go('block {\"n\":1}')").text
 
