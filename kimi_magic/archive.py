@@ -185,7 +185,7 @@ def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
     if "sent" in reply:
         reply["sent"] = _sent_from(reply["sent"], opening[-1], picture)
     origin = Origin(**data.get("origin", {}))
-    return Turn(opening, Reply(**reply), data["number"], data.get("parent", 0), origin)
+    return Turn(opening, Reply(**reply), data["number"], data.get("parent", 0), origin, data.get("summarises", 0))
 
 
 _REPLY = {field.name for field in fields(Reply)}

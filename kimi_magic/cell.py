@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kimi_magic.context.gathering import Gathered
     from kimi_magic.context.watching import Displays
-    from kimi_magic.conversation import Origin
+    from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.others import Others
     from kimi_magic.render import Waiting
     from kimi_magic.reply import Reply
@@ -109,17 +109,19 @@ def run(
     failure: BaseException | None = None,
     displays: Displays | None = None,
     others: Others | None = None,
+    past: Conversation | None = None,
 ) -> Reply:
     """Ask, paint and deliver; see `ask`.
 
     `failure` is what `%kimi fix` explains, `displays` knows what cells displayed, `others` watches a cell that asks.
+    Asked outside any conversation, it is asked after the `past`, if one is given.
     """
     try:
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
         with _waiting(painted_on, values, others) as waiting:
-            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting)
-        with kernel.ask(gathered, values, **_place(shell, asked)) as asking:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, past)
+        with kernel.ask(gathered, values, past=past, **_place(shell, asked)) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
     except Interrupted as stopped:
         if stopped.reply is not None:
@@ -141,14 +143,15 @@ def preview(
     *,
     failure: BaseException | None = None,
     displays: Displays | None = None,
+    past: Conversation | None = None,
 ) -> Sent:
     """Give what `run` would send, and send nothing."""
     try:
         values = kernel.resolve(asked.options)
         with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past)
         waiting.retract()
-        sent = kernel.preview(gathered, values, **_place(shell, asked))
+        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked))
     except KeyboardInterrupt:
         raise Interrupted from None
     _assign(shell, asked.dest, sent)
@@ -163,6 +166,7 @@ def _gathered(
     failure: BaseException | None,
     displays: Displays | None,
     waiting: Waiting,
+    past: Conversation | None,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
     from kimi_magic.context import failures, kinds, notebook, template
@@ -206,6 +210,7 @@ def _gathered(
         values,
         context.looked,
         dry=asked.dry_run,
+        past=past,
         **_place(shell, asked),
         looking=looking,
     )
@@ -213,7 +218,8 @@ def _gathered(
 
 def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
     """Say where in a conversation the question goes."""
-    return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": _origin(shell)}
+    origin = _origin(shell) if asked.history else None  # outside any conversation no cell has asked before
+    return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": origin}
 
 
 def _origin(shell: InteractiveShell | None) -> Origin:

@@ -22,7 +22,7 @@ from kimi_magic.command import (
 )
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
-from kimi_magic.messages import Usage
+from kimi_magic.messages import Message, Usage
 from kimi_magic.report import Report
 
 __all__ = [
@@ -42,6 +42,8 @@ __all__ = [
 
 _WORDS = 48
 _MOST_ROWS = 200
+_SHORT = 400
+"""Tokens that a summary and the question for it may well have."""
 
 
 def answer(asked: Turns) -> Report:
@@ -114,35 +116,36 @@ def compact(asked: Compact) -> Report:
     session = kernel.current()
     conversation = session.conversation
     turns = [turn for turn in conversation.turns if turn.number not in conversation.dropped]
-    old, kept = turns[: len(turns) - asked.keep], turns[len(turns) - asked.keep :]
+    end = max(0, len(turns) - asked.keep)
+    old, kept = turns[:end], turns[end:]
     if len(old) < 2:  # noqa: PLR2004  # a summary of one turn is no shorter
         raise CommandError(
             f"There is nothing to compact: {len(turns)} turns, of which {asked.keep} are kept.",
             hint="%kimi history shows them; %kimi compact 0 keeps none.",
         )
-    before = _tokens(old)
+    before, past = _tokens(old), conversation.at(old[-1].number)
+    question = Ask(_SUMMARISE, options={"format": "markdown"}, history=False, context=Context(raw=True))
     if not asked.go:
+        price = cell.preview(cell.current_shell(), question, past=past).price
+        costs = f" It costs {price}." if price else ""
+        few = " That is hardly more than a summary: it may save nothing." if before < _SHORT else ""
         note = (
-            f"It asks the model once for a summary: about {before:,} tokens, most of them cached, and the reply. After "
-            f"that each request is about {before:,} tokens shorter, less the summary's own. "
+            f"It asks the model once for a summary: about {before:,} tokens, most of them cached, and the reply."
+            f"{costs} After that each request is about {before:,} tokens shorter, less the summary's own.{few} "
             f"%kimi compact {asked.keep} --go does it; the old turns stay on their branch."
         )
         title = f"Turns {old[0].number} to {old[-1].number} would become a summary, {len(kept)} would be kept"
         return Report(title, (), note=note)
-    head, session.conversation.head = conversation.head, old[-1].number
-    try:
-        reply = cell.run(cell.current_shell(), Ask(_SUMMARISE, context=Context(raw=True)))
-    except BaseException:
-        conversation.head = head
-        raise
-    summary = conversation.tree[conversation.head]
+    reply = cell.run(cell.current_shell(), question, past=past)
     if not reply.text.strip() or reply.cut:
-        conversation.head = head
         raise CommandError("No summary came: the conversation is as it was.", hint="Try again.")
-    conversation.compacted(summary, kept)
+    head = conversation.head
+    after = _tokens([conversation.compact(old[-1].number, Message.of("user", _SUMMARISE), reply, kept)])
     session.save(conversation)
-    after = _tokens([summary])
-    note = f"About {before:,} tokens became {after:,}. %kimi restore {head} goes back to the turns as they were."
+    longer = ", no fewer than before" if after >= before else ""
+    note = (
+        f"About {before:,} tokens became {after:,}{longer}. %kimi restore {head} goes back to the turns as they were."
+    )
     return Report(f"{len(old)} turns became a summary", (), note=note)
 
 

@@ -359,6 +359,7 @@ def gather(
     *,
     new: bool = False,
     history: bool = True,
+    past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
     dry: bool = False,
@@ -379,7 +380,7 @@ def gather(
         if not any(conversation.tree for conversation in current().conversations.values()):
             resume()
     chosen = model(values, place(values), dry=dry)
-    room = current().room(values, chosen, new=new, history=history, origin=_somewhere(origin), name=name)
+    room = current().room(values, chosen, new=new, history=history, past=past, origin=_somewhere(origin), name=name)
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
@@ -389,6 +390,7 @@ def ask(
     *,
     new: bool = False,
     history: bool = True,
+    past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
 ) -> Asking:
@@ -407,6 +409,7 @@ def ask(
         items=gathered.items,
         new=new,
         history=history,
+        past=past,
         badges=where.badges,
         charged=where.charged,
         endpoint=address(values, where),
@@ -423,6 +426,7 @@ def preview(
     *,
     new: bool = False,
     history: bool = True,
+    past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
 ) -> Sent:
@@ -437,6 +441,7 @@ def preview(
         items=gathered.items,
         new=new,
         history=history,
+        past=past,
         charged=where.charged or elsewhere,
         endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
         origin=_somewhere(origin),

@@ -77,6 +77,7 @@ class Session:
         items: tuple[Item, ...] = (),
         new: bool = False,
         history: bool = True,
+        past: Conversation | None = None,
         badges: tuple[str, ...] = (),
         charged: bool = True,
         endpoint: str = "",
@@ -88,7 +89,8 @@ class Session:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
-        place once a reply has come; with `history=False` it is asked outside any; `name` asks in another conversation.
+        place once a reply has come; with `history=False` it is asked outside any, after the `past` given, if one is;
+        `name` asks in another conversation.
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
         Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
         replays the reply, nothing is sent, recorded or billed. Raises CommandError for what cannot be sent, TooLarge
@@ -100,7 +102,7 @@ class Session:
         try:
             self._turn.acquire()
             self._owner = threading.get_ident()
-            conversation = self._conversation_for(name, new=new, history=history)
+            conversation = past or self._conversation_for(name, new=new, history=history)
             place = conversation.position(origin)
             before = conversation.seen(place.parent)
             opening = conversation.opening(question, settings.system, place.parent)
@@ -143,6 +145,7 @@ class Session:
         items: tuple[Item, ...],
         new: bool = False,
         history: bool = True,
+        past: Conversation | None = None,
         charged: bool = True,
         endpoint: str = "",
         origin: Origin = NOWHERE,
@@ -153,7 +156,7 @@ class Session:
 
         Where `recorded` says that the journal has the reply, it says when that was recorded, and nothing would be sent.
         """
-        conversation = self._conversation_for(name, new=new, history=history)
+        conversation = past or self._conversation_for(name, new=new, history=history)
         parent = conversation.position(origin).parent
         before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
@@ -169,11 +172,12 @@ class Session:
         *,
         new: bool = False,
         history: bool = True,
+        past: Conversation | None = None,
         origin: Origin = NOWHERE,
         name: str = "",
     ) -> int:
         """How many tokens a question may have: the window less the conversation so far and a quarter for the reply."""
-        conversation = self._conversation_for(name, new=new, history=history)
+        conversation = past or self._conversation_for(name, new=new, history=history)
         before = conversation.messages(conversation.position(origin).parent)
         said = models.estimate_messages((*before, Message.of("system", settings.system)))[0]
         reply = min(settings.max_tokens or model.usual, model.window // 4)
@@ -230,6 +234,8 @@ class Session:
                 f"; {later} later turn{' is' if later == 1 else 's are'} stale (%kimi history --all)" if later else ""
             )
             return f"This cell ran again: its reply takes the place of turn {place.replaces}{stale}."
+        if place.elsewhere:
+            return f"This cell ran again: its turn {place.elsewhere} is on another branch, so it asked at the end."
         asked_before = any(turn.question == question for turn in conversation.turns)
         if origin.run and not origin.cell and asked_before and not self._told:
             self._told = True
