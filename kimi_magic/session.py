@@ -195,12 +195,12 @@ class Session:
         self.conversations[conversation.name] = conversation
         self.conversation = conversation
 
-    def save(self, conversation: Conversation, turn: Turn | None = None) -> None:
-        """Keep where a conversation stands, and a new turn; what cannot be kept is told and goes on in memory."""
+    def save(self, conversation: Conversation) -> None:
+        """Keep a conversation as it stands; what cannot be kept is told and goes on in memory."""
         if self.archive is None:
             return
         try:
-            self.archive.save(conversation, turn)
+            self.archive.save(conversation)
         except KimiError as error:
             warnings.warn(f"This conversation is not kept on disk. {error.message} {error.hint}", stacklevel=2)
 
@@ -250,9 +250,9 @@ class Session:
         conversation, turn = keeping.conversation, replace(keeping.turn, reply=reply)
         try:
             if turn.messages and keeping.keep:
-                placed = conversation.append(turn)
+                conversation.append(turn)
                 self.conversations[conversation.name] = conversation
-                self.save(conversation, placed)
+                self.save(conversation)
                 if not keeping.aside:
                     self.conversation = conversation
             self._log(reply, request, conversation.affinity)
