@@ -87,6 +87,11 @@ class Archive:
             "used": time.time(),
         }
 
+    def touch(self, id_: str) -> None:
+        """Note that a conversation was used now."""
+        used = "UPDATE conversation SET used = ? WHERE id = ?"
+        self._store.write(lambda connection: connection.execute(used, (time.time(), id_)))
+
     def kept(self) -> list[Kept]:
         """List the conversations of this notebook, the last used first."""
         rows = self._store.read(lambda connection: connection.execute(_LIST, (self.notebook,)).fetchall())

@@ -32,6 +32,7 @@ __all__ = [
     "Ledger",
     "Private",
     "Restore",
+    "Resume",
     "SetBudget",
     "SetModel",
     "Show",
@@ -137,6 +138,13 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with the kept conversation of this name; empty is the one that was used last."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Write the conversation to this file."""
 
@@ -216,12 +224,11 @@ class Show(enum.Enum):
     PREFIX = "prefix"
     RESET = "reset"
     UNDO = "undo"
-    RESUME = "resume"
     CONFIG = "config"
     HELP = "help"
 
 
-Turns = History | Compact | Restore | Drop | Fork | Switch | Export | Import | Forget
+Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
 Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Turns | Show
 
 
@@ -408,6 +415,7 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "drop": lambda rest: Drop(_turn(rest, "drop")),
     "fork": lambda rest: Fork(_conversation_name(rest, "%kimi fork")),
     "switch": lambda rest: Switch(_conversation_name(rest, "%kimi switch") if rest else ""),
+    "resume": lambda rest: Resume(_conversation_name(rest, "%kimi resume") if rest else ""),
     "export": lambda rest: Export(_path(rest, "export")),
     "import": lambda rest: Import(_path(rest, "import")),
     "forget": _line_forget,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from kimi_magic import cell, kernel, models
 from kimi_magic.command import (
@@ -17,6 +20,7 @@ from kimi_magic.command import (
     History,
     Import,
     Restore,
+    Resume,
     Switch,
     Turns,
 )
@@ -48,25 +52,7 @@ _SHORT = 400
 
 def answer(asked: Turns) -> Report:
     """Answer a word about turns."""
-    match asked:
-        case History():
-            return history(asked)
-        case Compact():
-            return compact(asked)
-        case Restore():
-            return restore(asked)
-        case Drop():
-            return drop(asked)
-        case Fork():
-            return fork(asked)
-        case Switch():
-            return switch(asked)
-        case Export():
-            return export(asked)
-        case Import():
-            return import_(asked)
-        case Forget():
-            return forget(asked)
+    return _ANSWERS[type(asked)](asked)
 
 
 def history(asked: History) -> Report:
@@ -238,19 +224,29 @@ def switch(asked: Switch) -> Report:
     if asked.name not in session.conversations:
         near = difflib.get_close_matches(asked.name, session.conversations, n=1)
         meant = f"Did you mean {near[0]}? " if near else ""
+        if any(kept.name == asked.name for kept in kernel.resumable()):
+            meant = f"It is kept from before: %kimi resume {asked.name}. "
         raise CommandError(
             f"There is no conversation {asked.name!r}.", hint=f"{meant}%kimi fork {asked.name} begins one from here."
         )
-    session.switch(session.conversations[asked.name])
+    session.use(session.conversations[asked.name])
     return history(History())
 
 
-def resume() -> Report:
-    """Go on with the conversation that this notebook used last."""
-    conversation = kernel.resume()
+def resume(asked: Resume) -> Report:
+    """Go on with the conversation that this notebook used last, or with the one of this name."""
+    conversation = kernel.resume(asked.name)
+    names = ", ".join(dict.fromkeys(kept.name for kept in kernel.resumable()))
+    if conversation is None and asked.name:
+        hint = f"Kept are: {names}." if names else "%kimi switch lists those of this kernel."
+        raise CommandError(
+            f"No conversation {asked.name!r} of this notebook is kept, or it is here already.", hint=hint
+        )
     if conversation is None:
         return Report("Nothing to resume", (), note="No other conversation of this notebook is kept.")
-    return history(History())
+    kernel.current().use(conversation)
+    told = history(History())
+    return replace(told, note=" ".join(filter(None, (told.note, names and f"Kept as well: {names}."))))
 
 
 def export(asked: Export) -> Report:
@@ -289,8 +285,10 @@ def import_(asked: Import) -> Report:
         why = getattr(error, "strerror", None) or "it is not text"
         raise CommandError(f"{path} cannot be read: {why}.", hint="%kimi export FILE.jsonl writes one.") from None
     session = kernel.current()
-    session.add(exports.read(text, str(path)))
-    session.save(session.conversation)
+    conversation = exports.read(text, str(path))
+    session.add(conversation)
+    session.switch(conversation)
+    session.save(conversation)
     return history(History())
 
 
@@ -311,3 +309,17 @@ def forget(asked: Forget) -> Report:
     kernel.journal().forget(lost, used=asked.everything)
     note = "What the service keeps, and what was exported, is not reached by this."
     return Report(f"{len(ids)} conversation{'' if len(ids) == 1 else 's'} erased", (), note=note)
+
+
+_ANSWERS: Mapping[type, Callable[[Any], Report]] = {
+    History: history,
+    Compact: compact,
+    Restore: restore,
+    Drop: drop,
+    Fork: fork,
+    Switch: switch,
+    Resume: resume,
+    Export: export,
+    Import: import_,
+    Forget: forget,
+}

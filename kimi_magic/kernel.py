@@ -24,7 +24,7 @@ from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
     from kimi_magic import models
-    from kimi_magic.archive import Archive
+    from kimi_magic.archive import Archive, Kept
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
@@ -107,7 +107,7 @@ def gathered() -> dict[str, tuple[object, str]]:
 
 
 def current() -> Session:
-    """Give the session, opened on first use."""
+    """Give the session, opened on first use; with `resume = auto` it goes on in this notebook's last conversation."""
     with _state.lock:
         if _state.session is None:
             from kimi_magic.books import Books
@@ -118,6 +118,7 @@ def current() -> Session:
             _state.session = Session(_state.io, Books(ledger))
             _state.session.archive = archive()
             atexit.register(close)
+        _resume_if_set()
         return _state.session
 
 
@@ -302,18 +303,43 @@ def notebook() -> str:
     return str(told or Path.cwd())
 
 
-def resume() -> Conversation | None:
-    """Take up the conversation that was used last in this notebook, and is not here already; None for none."""
+def resumable() -> list[Kept]:
+    """List what is kept of this notebook and is not here already, the last used first."""
     session = current()
-    if session.archive is None:
-        return None
     here = {conversation.id for conversation in session.conversations.values()}
-    kept = next((kept for kept in session.archive.kept() if kept.id not in here and kept.turns), None)
-    if kept is None:
+    kept = session.archive.kept() if session.archive is not None else []
+    return [one for one in kept if one.id not in here and one.turns]
+
+
+def resume(name: str = "") -> Conversation | None:
+    """Take up the conversation of this name, or the one used last, of what is `resumable`; None for none."""
+    session = current()
+    kept = next((one for one in resumable() if name in ("", one.name)), None)
+    if kept is None or session.archive is None:
         return None
     conversation = session.archive.load(kept.id)
     session.add(conversation)
     return conversation
+
+
+def _resume_if_set() -> None:
+    """Go on by itself with the last conversation, once, where that is set and nothing was said yet."""
+    if _state.resumed or _state.session is None:
+        return
+    try:
+        wanted = resolve().resume == "auto"
+    except KimiError:  # the question itself will say what is wrong
+        return
+    _state.resumed = wanted or any(one.tree for one in _state.session.conversations.values())
+    if not wanted:
+        return
+    try:
+        conversation = resume()
+    except KimiError as error:
+        warnings.warn(f"Nothing was resumed. {error.message} {error.hint}", stacklevel=2)
+    else:
+        if conversation is not None:
+            _state.session.use(conversation)
 
 
 def journal(values: Settings | None = None) -> Journal:
@@ -375,10 +401,8 @@ def gather(
     keeper = guard()
     for credential in ("api_token", "api_key", "local_token"):
         keeper.know(getattr(values, credential).reveal(), credential)
-    if values.resume == "auto" and not _state.resumed:
-        _state.resumed = True
-        if not any(conversation.tree for conversation in current().conversations.values()):
-            resume()
+    if values.resume == "auto" and name and not new and name not in current().conversations:
+        resume(name)
     chosen = model(values, place(values), dry=dry)
     room = current().room(values, chosen, new=new, history=history, past=past, origin=_somewhere(origin), name=name)
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)

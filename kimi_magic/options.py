@@ -100,7 +100,7 @@ WORDS = {
     "compact": "a summary for the oldest turns: %kimi compact [KEEP] tells what that saves, --go does it",
     "fork": "go on from here under another name: %kimi fork NAME",
     "switch": "go on in another conversation: %kimi switch NAME; alone it lists them",
-    "resume": "go on with this notebook's last conversation, after a restart of the kernel",
+    "resume": "after a restart of the kernel: go on with this notebook's last conversation, or with %kimi resume NAME",
     "export": "write the conversation to a file: %kimi export FILE.md, .py, .ipynb or .jsonl",
     "import": "read a conversation from a file: %kimi import FILE.jsonl",
     "forget": "erase this conversation for good, on disk as well; %kimi forget --all: all of this notebook",

@@ -185,7 +185,7 @@ class Session:
 
     def _conversation_for(self, name: str, *, new: bool, history: bool) -> Conversation:
         if not history:
-            return Conversation()
+            return Conversation("")
         if new:
             return Conversation(name or self._fresh_name())
         return self.conversations.get(name) or Conversation(name) if name else self.conversation
@@ -195,21 +195,33 @@ class Session:
         self.conversations[conversation.name] = conversation
         self.conversation = conversation
 
+    def use(self, conversation: Conversation) -> None:
+        """Go on in this conversation, after a restart as well."""
+        self.switch(conversation)
+        self._keep(lambda archive: archive.touch(conversation.id))
+
     def save(self, conversation: Conversation) -> None:
         """Keep a conversation as it stands; what cannot be kept is told and goes on in memory."""
+        self._keep(lambda archive: archive.save(conversation))
+
+    def _keep(self, write: Callable[[Archive], None]) -> None:
         if self.archive is None:
             return
         try:
-            self.archive.save(conversation)
+            write(self.archive)
         except KimiError as error:
             warnings.warn(f"This conversation is not kept on disk. {error.message} {error.hint}", stacklevel=2)
 
     def add(self, conversation: Conversation) -> None:
-        """Take up a conversation from elsewhere, and go on in it; a name that is in use gets a number."""
-        names = (conversation.name, *(f"{conversation.name}-{n}" for n in range(2, len(self.conversations) + 3)))
-        empty = {name for name, one in self.conversations.items() if not one.tree}
-        conversation.name = next(name for name in names if name not in self.conversations or name in empty)
-        self.switch(conversation)
+        """Take up a conversation from elsewhere; a name that is in use gets a number."""
+        conversation.name = self._free(conversation.name)
+        self.conversations[conversation.name] = conversation
+
+    def _free(self, name: str) -> str:
+        """Give this name, or where a conversation with turns has it, one with a number."""
+        names = (name, *(f"{name}-{n}" for n in range(2, len(self.conversations) + 3)))
+        taken = {name for name, one in self.conversations.items() if one.tree}
+        return next(name for name in names if name not in taken)
 
     def leave(self, conversations: Iterable[Conversation]) -> None:
         """Let go of conversations; where the one in use is among them, another one goes on, or a new one."""
@@ -221,10 +233,19 @@ class Session:
 
     def _fresh_name(self) -> str:
         """Name a conversation that was begun with --new: what it leaves behind keeps its own name."""
-        if not self.conversation.tree:
-            return self.conversation.name
-        numbers = (f"main-{n}" for n in range(2, len(self.conversations) + 3))
-        return next(name for name in numbers if name not in self.conversations)
+        return self._free("main") if self.conversation.tree else self.conversation.name
+
+    def _displaced(self, conversation: Conversation) -> Conversation | None:
+        """Give the conversation whose name this one takes, as --session NAME --new does."""
+        other = self.conversations.get(conversation.name)
+        return other if other is not None and other is not conversation and other.tree else None
+
+    def _name(self, conversation: Conversation) -> None:
+        """Know a conversation by its name; another one that had it goes on under a number."""
+        if (other := self._displaced(conversation)) is not None:
+            self.add(other)
+            self.save(other)
+        self.conversations[conversation.name] = conversation
 
     def _remark(self, conversation: Conversation, place: Position, origin: Origin, question: Message) -> str:
         """Say what becomes of earlier turns where a cell runs again; once, where that cannot be known."""
@@ -236,6 +257,8 @@ class Session:
             return f"This cell ran again: its reply takes the place of turn {place.replaces}{stale}."
         if place.elsewhere:
             return f"This cell ran again: its turn {place.elsewhere} is on another branch, so it asked at the end."
+        if (other := self._displaced(conversation)) is not None:
+            return f"The conversation {other.name} of before goes on as {self._free(other.name)}."
         asked_before = any(turn.question == question for turn in conversation.turns)
         if origin.run and not origin.cell and asked_before and not self._told:
             self._told = True
@@ -251,7 +274,7 @@ class Session:
         try:
             if turn.messages and keeping.keep:
                 conversation.append(turn)
-                self.conversations[conversation.name] = conversation
+                self._name(conversation)
                 self.save(conversation)
                 if not keeping.aside:
                     self.conversation = conversation

@@ -287,7 +287,6 @@ _SHOWN: dict[Show, Callable[[], Report]] = {
     Show.PREFIX: spending.prefix,
     Show.RESET: reset,
     Show.UNDO: history.undo,
-    Show.RESUME: history.resume,
     Show.CONFIG: config,
     Show.HELP: words,
 }

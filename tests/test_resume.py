@@ -174,3 +174,44 @@ def test_a_store_that_cannot_be_used_keeps_nobody_from_asking(started: Callable[
     cell = started().run("%%kimi\n<<say still here>>")
     assert "still here" in cell.text
     assert "in memory" in cell.text
+
+
+def test_named_conversations_outlive_the_kernel(started: Callable[..., Kernel], seen: Seen) -> None:
+    first = started()
+    first.run("%%kimi -q\nin main <<say 1>>")
+    first.run("%%kimi -q --session side\nat the side <<say 2>>")
+    first.run("%kimi switch main")
+    second = started(KIMI_RESUME="auto")
+    assert "in main" in second.run("%kimi history").text
+    second.run("%%kimi -q --session side\nmore")
+    assert users(seen) == ["at the side <<say 2>>", "more"]
+    second.run("%%kimi -q\nand main")
+    assert users(seen) == ["in main <<say 1>>", "and main"]
+    second.run("%kimi switch side")
+    third = started(KIMI_RESUME="auto")
+    assert "Conversation side" in third.run("%kimi history").text
+
+
+def test_a_kept_conversation_can_be_resumed_by_its_name(started: Callable[..., Kernel]) -> None:
+    first = started()
+    first.run("%%kimi -q --session side\nat the side <<say 2>>")
+    first.run("%%kimi -q\nin main <<say 1>>")
+    second = started()
+    assert "%kimi resume side" in second.run("%kimi switch side").text
+    assert "Kept are: main, side" in second.run("%kimi resume sid").text
+    shown = second.run("%kimi resume").text
+    assert "in main" in shown
+    assert "Kept as well: side" in shown
+    assert "at the side" in second.run("%kimi resume side").text
+    assert "side" in second.run("%kimi switch").text
+
+
+def test_a_session_begun_anew_leaves_the_old_one_under_another_name(started: Callable[..., Kernel]) -> None:
+    kernel = started()
+    kernel.run("%%kimi -q --session side\nold <<say 1>>")
+    cell = kernel.run("%%kimi --session side --new\nyoung <<say 2>>")
+    assert "The conversation side of before goes on as side-2." in cell.html
+    assert "old" in kernel.run("%kimi switch side-2").text
+    assert "young" in kernel.run("%kimi switch side").text
+    other = started()
+    assert "old" in other.run("%kimi resume side-2").text
