@@ -229,7 +229,8 @@ def _item_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Item:
 
 def lines(conversation: Conversation) -> Iterator[str]:
     """Give a conversation as JSON lines, pictures inside: what `%kimi import` reads again."""
-    yield _line({"kimi_magic": "conversation", "version": 1, "name": conversation.name, "head": conversation.head})
+    first = {"kimi_magic": "conversation", "version": 1, "name": conversation.name, "head": conversation.head}
+    yield _line(first | ({"dropped": sorted(conversation.dropped)} if conversation.dropped else {}))
     for turn in conversation.tree.values():
         pictures: dict[str, Image] = {}
         data = turn_to(turn, pictures)

@@ -261,8 +261,8 @@ def export(asked: Export) -> Report:
             f"A conversation cannot be written as {path.suffix or path.name!r}.",
             hint=f"The file's name ends in .{', .'.join(exports.FORMS)}.",
         )
-    if not conversation.turns:
-        raise CommandError("There is nothing to export: nothing was said yet.")
+    if not conversation.tree or (form != "jsonl" and not conversation.seen()):
+        raise CommandError("There is nothing to export: nothing was said yet.", hint="%kimi history --all")
     text = exports.written(conversation, form)
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
@@ -271,7 +271,9 @@ def export(asked: Export) -> Report:
         raise CommandError(f"{path} is there already.", hint="Choose another name, or delete it first.") from None
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from None
-    return Report(f"Written to {path}", (), note=f"{len(conversation.turns)} turns, {len(text.encode()):,} bytes.")
+    count = len(conversation.tree if form == "jsonl" else conversation.seen())
+    note = f"{count:,} turn{'' if count == 1 else 's'}, {len(text.encode('utf-8', 'backslashreplace')):,} bytes."
+    return Report(f"Written to {path}", (), note=note)
 
 
 def import_(asked: Import) -> Report:

@@ -123,7 +123,7 @@ def part(shown: Part) -> str:
     """Give a part of a message exactly as it is: a text, or a picture."""
     if isinstance(shown, Text):
         return verbatim(shown.text)
-    source = f"data:{shown.media_type};base64,{base64.b64encode(shown.data).decode()}"
+    source = f"data:{escape(shown.media_type)};base64,{base64.b64encode(shown.data).decode()}"
     return f'<img alt="{escape(repr(shown))}" style="{_PICTURE}" src="{source}">'
 
 
