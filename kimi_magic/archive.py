@@ -189,7 +189,7 @@ def _item_to(item: Item, pictures: dict[str, Image]) -> dict[str, Any]:
 
 
 def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
-    """Read a turn again; `picture` gives the bytes of one by its digest. The reply's `sent.before` stays empty."""
+    """Read a turn again; `picture` gives the bytes of one by its digest. What stood before it is not in `reply.sent`."""
     opening = tuple(_message_from(message, picture) for message in data["opening"])
     reply = {name: value for name, value in data["reply"].items() if name in _REPLY}
     reply |= {"usage": Usage(**reply.get("usage", {})), "timing": Timing(**reply.get("timing", {}))}

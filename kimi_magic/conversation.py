@@ -17,6 +17,7 @@ from typing import Literal
 
 from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
+from kimi_magic.sent import Sent
 
 __all__ = ["NOWHERE", "Conversation", "Origin", "Position", "Turn", "fresh_id"]
 
@@ -153,6 +154,16 @@ class Conversation:
     def messages(self, number: int | None = None) -> tuple[Message, ...]:
         """The messages of the path down to a turn (to the head), without those that were dropped."""
         return tuple(message for turn in self.seen(number) for message in turn.messages)
+
+    def sent(self, number: int) -> Sent | None:
+        """What was sent for a turn. Of one that comes from the disk: what its path gives now, as it stood before it."""
+        turn = self.tree[number]
+        sent = turn.reply.sent
+        if sent is None or sent.before:
+            return sent
+        before = self.seen(turn.parent)
+        carried = tuple(item for each in before if each.reply.sent for item in each.reply.sent.items)
+        return replace(sent, before=tuple(message for each in before for message in each.messages), carried=carried)
 
     def opening(self, question: Message, system: str, number: int | None = None) -> tuple[Message, ...]:
         """What a new turn begins with: the question, after the system message where that is not in force already."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ _WORDS = 48
 _MOST_ROWS = 200
 _SHORT = 400
 """Tokens that a summary and the question for it may well have."""
+_RECENT = 64
+"""Earlier requests that are compared, as in `prefix`: services do not keep what they have read for ever."""
 
 
 def answer(asked: Turns) -> Report:
@@ -152,15 +155,18 @@ def undo() -> Report:
 
 
 def restore(asked: Restore) -> Report:
-    """Go on from this turn, on whatever branch it is; shown again if it was dropped."""
+    """Go on from this turn, on whatever branch it is; one of the path that was dropped is shown again where it is."""
     conversation = kernel.current().conversation
     turn = _turn(conversation, asked.turn)
-    before = conversation.messages()
+    words = f"turn {turn.number}: “{_first_words(turn.words)}”"
+    if turn.number in conversation.dropped and turn in conversation.turns:
+        title = f"The model sees again {words}"
+    else:
+        conversation.head = turn.number
+        title = f"The conversation goes on from {words}"
     conversation.dropped -= {turn.number}
-    conversation.head = turn.number
     kernel.current().save(conversation)
-    title = f"The conversation goes on from turn {turn.number}: “{_first_words(turn.words)}”"
-    return Report(title, (), note=_billed_again(before, conversation))
+    return Report(title, (), note=_sent_anew(conversation))
 
 
 def drop(asked: Drop) -> Report:
@@ -169,12 +175,10 @@ def drop(asked: Drop) -> Report:
     turn = _turn(conversation, asked.turn)
     if turn not in conversation.turns:
         raise CommandError(f"Turn {turn.number} is not in use: the model does not see it anyway.")
-    before = conversation.messages()
     conversation.dropped |= {turn.number}
     kernel.current().save(conversation)
     title = f"The model sees turn {turn.number} no longer: “{_first_words(turn.words)}”"
-    back = f" %kimi restore {turn.number} shows it again, and goes on from it."
-    return Report(title, (), note=_billed_again(before, conversation) + back)
+    return Report(title, (), note=f"{_sent_anew(conversation)} %kimi restore {turn.number} shows it again.")
 
 
 def _turn(conversation: Conversation, number: int) -> Turn:
@@ -185,17 +189,33 @@ def _turn(conversation: Conversation, number: int) -> Turn:
     return conversation.tree[number]
 
 
-def _billed_again(before: tuple[object, ...], conversation: Conversation) -> str:
-    """Say how much of the next request the service has not in its cache: all that stands after the first change."""
-    now = conversation.messages()
-    same = next((n for n, (one, other) in enumerate(zip(before, now, strict=False)) if one != other), None)
-    if same is None:
-        return "Nothing is billed again: the next request begins as the last one did."
-    anew = sum(models.tokens(part) for message in now[same:] for part in message.parts)
-    session = kernel.current()
-    price = models.known(session.last_sent.model).price if session.last_sent and session.last_sent.charged else None
+def _sent(conversation: Conversation) -> list[tuple[Message, ...]]:
+    """What this kernel has sent of a conversation and its forks lately, the latest request first."""
+    rounds = [each for each in kernel.current().requests if each.affinity == conversation.affinity]
+    return [each.request.messages for each in reversed(rounds[-_RECENT:]) if not each.replayed]
+
+
+def _sent_anew(conversation: Conversation) -> str:
+    """Say how much of the next request no request before it began with: that much the service has to read anew."""
+    now, known = conversation.messages(), 0
+    for sent in _sent(conversation):
+        if known < min(len(now), len(sent)) and now[known] == sent[known]:
+            known = max(known, _in_common(now, sent))
+    anew = sum(models.tokens(part) for message in now[known:] for part in message.parts)
+    if not anew:
+        return "Nothing is billed anew: an earlier request began like the next one." if now else ""
+    last = kernel.current().last_sent
+    price = models.known(last.model).price if last and last.charged else None
     cost = f", about ${anew * price.input / 1e6:.4f}" if price else ""
-    return f"The next request sends about {anew:,} tokens anew that were cached{cost}."
+    whole = "" if known else ": all of what was said, which this kernel has not sent so far"
+    return f"The next request sends about {anew:,} tokens anew{cost}{whole}."
+
+
+def _in_common(now: Sequence[Message], sent: Sequence[Message]) -> int:
+    """Count the messages with which both begin; a request's own reply is one that the service knows as well."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(now, sent, strict=False)))
+    answered = same == len(sent) < len(now) and now[same].role == "assistant"
+    return same + answered
 
 
 def fork(asked: Fork) -> Report:
@@ -230,7 +250,13 @@ def switch(asked: Switch) -> Report:
             f"There is no conversation {asked.name!r}.", hint=f"{meant}%kimi fork {asked.name} begins one from here."
         )
     session.use(session.conversations[asked.name])
-    return history(History())
+    return _here() if _sent(session.conversation) else history(History())
+
+
+def _here() -> Report:
+    """List the turns of the conversation that was just come to, and say what it costs to go on with it."""
+    told = history(History())
+    return replace(told, note=" ".join(filter(None, (told.note, _sent_anew(kernel.current().conversation)))))
 
 
 def resume(asked: Resume) -> Report:
@@ -245,8 +271,8 @@ def resume(asked: Resume) -> Report:
     if conversation is None:
         return Report("Nothing to resume", (), note="No other conversation of this notebook is kept.")
     kernel.current().use(conversation)
-    told = history(History())
-    return replace(told, note=" ".join(filter(None, (told.note, names and f"Kept as well: {names}."))))
+    told = _here()
+    return replace(told, note=f"{told.note} Kept as well: {names}.") if names else told
 
 
 def export(asked: Export) -> Report:
@@ -291,7 +317,7 @@ def import_(asked: Import) -> Report:
     session.add(conversation)
     session.switch(conversation)
     session.save(conversation)
-    return history(History())
+    return _here()
 
 
 def forget(asked: Forget) -> Report:

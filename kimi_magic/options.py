@@ -95,7 +95,7 @@ WORDS = {
     "sent": "exactly what Kimi saw for the last question, or for turn N: %kimi sent N",
     "history": "the turns of this conversation; %kimi history --all: those of other branches, too",
     "undo": "take the last turn back",
-    "restore": "go on from turn N, on whatever branch it is: %kimi restore N",
+    "restore": "go on from turn N, on whatever branch it is, or show it again if it was dropped: %kimi restore N",
     "drop": "hide turn N from the model: %kimi drop N",
     "compact": "a summary for the oldest turns: %kimi compact [KEEP] tells what that saves, --go does it",
     "fork": "go on from here under another name: %kimi fork NAME",

@@ -106,7 +106,7 @@ def sent(turn: int) -> Sent:
     turns = session.conversation.tree
     if turn and turn not in turns:
         raise CommandError(f"The conversation has no turn {turn}.", hint="`%kimi history --all` lists them.")
-    found = turns[turn].reply.sent if turn else session.last_sent
+    found = session.conversation.sent(turn) if turn else session.last_sent
     if found is None:
         raise CommandError("Nothing was sent yet.", hint="--dry-run shows what a question would send.")
     return found

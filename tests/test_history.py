@@ -82,6 +82,9 @@ def test_a_dropped_turn_is_not_sent_and_its_price_is_told_first(three: Kernel, s
     run(three, "d", "%%kimi -q\nd")
     assert asked(seen) == ["a <<say re a>>", "c <<say re c>>", "d"]
     assert "dropped" in three.run("%kimi history").text
+    assert "The model sees again turn 2" in three.run("%kimi restore 2").text
+    run(three, "e", "%%kimi -q\ne")
+    assert [words[0] for words in asked(seen)] == list("abcde")
 
 
 def test_forks_and_names(three: Kernel, seen: Seen) -> None:
@@ -204,3 +207,30 @@ def test_a_cell_that_asks_anew_at_the_end_says_so(three: Kernel, seen: Seen) -> 
     assert "its turn 3 is on another branch, so it asked at the end" in cell.html
     assert asked(seen) == ["a again", "c <<say yes>>"]
     assert "another branch" not in run(three, "d", "%%kimi\nd <<say yes>>").html
+
+
+def test_what_is_sent_anew_is_counted_against_what_was_sent(three: Kernel) -> None:
+    """Not against the path before the command, which may never have been sent."""
+    three.run("%kimi undo")
+    three.run("%kimi drop 1")
+    assert "Nothing is billed anew" in three.run("%kimi restore 1").text
+    assert "Nothing is billed anew" in three.run("%kimi restore 3").text
+    three.run("%kimi drop 2")
+    three.run("%kimi undo")
+    dropped = three.run("%kimi restore 3").text
+    assert "tokens anew" in dropped
+    assert "all of what was said" not in dropped
+    assert "all of what was said" in three.run("%kimi drop 1").text
+    three.run("%kimi fork other")
+    three.run("%kimi restore 1")
+    assert "tokens anew" in three.run("%kimi switch main").text
+    three.run("%kimi export kept.jsonl")
+    assert "all of what was said, which this kernel has not sent" in three.run("%kimi import kept.jsonl").text
+    three.run("import os; os.remove('kept.jsonl')")
+
+
+def test_a_question_that_cannot_fit_says_how_the_conversation_can_become_shorter(three: Kernel) -> None:
+    cell = three.run("%%kimi\n" + "word " * 400_000)
+    assert cell.reply["ename"] == "TooLarge"
+    assert "beside the conversation so far" in cell.text
+    assert "%kimi compact" in cell.text

@@ -66,6 +66,7 @@ def test_a_conversation_goes_on_after_a_restart(started: Callable[..., Kernel], 
     assert len(users(seen)) == 3
     assert affinity(seen) == before
     assert "frame" in second.run("%kimi sent 1").text
+    assert "3 earlier messages" in second.run("%kimi sent 2").text
     assert "Nothing to resume" in second.run("%kimi resume").text
 
 
