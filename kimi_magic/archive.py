@@ -121,7 +121,7 @@ class Archive:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"A conversation in {self._store.path or 'memory'} cannot be read ({type(error).__name__}).",
-                hint="%kimi forget --all erases those of this notebook.",
+                hint="Others can be resumed by their name: %kimi resume NAME.",
             ) from error
 
     def forget(self, ids: Sequence[str]) -> None:
@@ -189,7 +189,7 @@ def _item_to(item: Item, pictures: dict[str, Image]) -> dict[str, Any]:
 
 
 def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
-    """Read a turn again; `picture` gives the bytes of one by its digest. What stood before it is not in `reply.sent`."""
+    """Read a turn again; `picture` gives the bytes of one by its digest. `reply.sent` lacks what stood before it."""
     opening = tuple(_message_from(message, picture) for message in data["opening"])
     reply = {name: value for name, value in data["reply"].items() if name in _REPLY}
     reply |= {"usage": Usage(**reply.get("usage", {})), "timing": Timing(**reply.get("timing", {}))}

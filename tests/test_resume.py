@@ -291,3 +291,19 @@ def test_a_file_with_a_wrong_value_is_refused_with_its_line(line: int, wrong: di
     lines[line - 1] = lines[line - 1] | wrong
     with pytest.raises(CommandError, match=rf"x\.jsonl, line {line} is no conversation"):
         exports.read("\n".join(map(json.dumps, lines)), "x.jsonl")
+
+
+def test_a_summary_that_is_interrupted_is_neither_in_memory_nor_on_disk(started: Callable[..., Kernel]) -> None:
+    kernel = started()
+    for name in "abc":
+        kernel.run(f"%%kimi -q\n{name} <<say ok>>")
+    slow = (  # what compact does, with a question that is answered slowly
+        "from kimi_magic import cell, command, kernel\n"
+        "asked = command.Ask('Sum up <<rate 20>> <<tokens 500>>', history=False)\n"
+        "cell.run(get_ipython(), asked, past=kernel.current().conversation.at(2))"
+    )
+    stop = kernel.interrupt_when(lambda message: message["msg_type"] == "update_display_data")
+    assert kernel.run(slow, watch=stop).reply["ename"] == "Interrupted"
+    for told in (kernel.run("%kimi history --all").text, started().run("%kimi resume").text):
+        assert told.count("<<say ok>>") == 3
+        assert "Sum up" not in told
