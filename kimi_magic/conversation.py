@@ -131,6 +131,14 @@ class Conversation:
             number = found[-1].summarises or found[-1].parent
         return tuple(reversed(found))
 
+    @property
+    def replies(self) -> tuple[Reply, ...]:
+        """Every reply of the tree, once: a turn that was kept beside a summary stands in it twice."""
+        each = {
+            (turn.opening, turn.origin, turn.reply.timing, turn.reply.text): turn.reply for turn in self.tree.values()
+        }
+        return tuple(each.values())
+
     def at(self, number: int) -> Conversation:
         """A copy that stands at this turn, nameless: what is asked in it changes nothing here."""
         return replace(self, name="", tree=dict(self.tree), head=number)

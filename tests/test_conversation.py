@@ -114,6 +114,7 @@ def test_a_summary_begins_with_the_system_message_in_force_and_stands_for_what_i
     assert said(conversation) == ["Sum up.", "d"]
     assert len(conversation.opening(Message.of("user", "e"), "Be brief.")) == 1
     assert list(conversation.states().values()) == ["summarised"] * 3 + ["stale", "", ""]
+    assert [reply.text for reply in conversation.replies] == ["re: a", "re: b", "re: c", "re: d", "A summary."]
     conversation.compact(6, Message.of("user", "Sum up."), Reply("Another."), ())
     assert [turn.number for turn in conversation.lived] == [1, 2, 3, 5, 6, 7]
 
