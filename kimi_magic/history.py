@@ -264,6 +264,8 @@ def export(asked: Export) -> Report:
         )
     if not conversation.turns:
         raise CommandError("There is nothing to export: nothing was said yet.")
+    turns = conversation.tree.values() if form == "jsonl" else conversation.turns
+    kernel.require_writable(text for turn in turns for text in turn.texts)
     text = exports.written(conversation, form)
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as file:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -493,14 +493,27 @@ def _record(sent: Sent) -> None:
 
 def _require_nothing_private(sent: Sent) -> None:
     """Refuse to send again what became private after it was said: a conversation is never rewritten unasked."""
-    keeper = guard()
-    if not keeper.names:
-        return
-    found = keeper.found_in("\n".join(message.text for message in sent.before))
+    found = private_in(message.text for message in sent.before)
     if found:
         raise CommandError(
             f"An earlier turn holds values of {', '.join(found)}, private now, and would be sent again.",
             hint="Begin anew with --new or %kimi reset; or, if that is meant, %kimi private --release NAME.",
+        )
+
+
+def private_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """Name the private columns of which a value stands in one of these texts."""
+    keeper = guard()
+    return keeper.found_in("\n".join(texts)) if keeper.names else ()
+
+
+def require_writable(texts: Iterable[str]) -> None:
+    """Refuse to write what became private after it was said into a file that people keep and pass on."""
+    found = private_in(texts)
+    if found:
+        raise CommandError(
+            f"Not written: there are values of {', '.join(found)} in it, which are private now.",
+            hint="If that is meant: %kimi private --release NAME.",
         )
 
 

@@ -161,7 +161,7 @@ def journal(asked: Journal) -> Report:
     if asked.action == "clear":
         return Report("", (), note=f"{_exchanges(kept.clear())} erased, of every notebook; files stay.")
     if asked.action == "save":
-        return Report("", (), note=f"{_exchanges(kept.save(path))} in {_at_home(path)}.")
+        return Report("", (), note=f"{_exchanges(kept.save(path, kernel.require_writable))} in {_at_home(path)}.")
     if asked.action == "load":
         return Report("", (), note=f"{_exchanges(kept.load(path))} from {_at_home(path)}, for this kernel alone.")
     values = kernel.resolve()

@@ -319,6 +319,19 @@ def test_a_file_holds_nothing_of_the_moment_the_machine_or_the_account(
     assert not any(name in text for name in ("time", 'key":', "request_id"))
 
 
+@pytest.mark.parametrize("word", ["journal save x.kimi.jsonl", "export x.jsonl", "export x.md", "export x.ipynb"])
+def test_what_became_private_since_is_written_to_no_file(kernel: Kernel, tmp_path: Path, word: str) -> None:
+    kernel.run("import pandas as pd; df = pd.DataFrame({'who': ['Grace Hopper', 'Ada Lovelace']})")
+    kernel.run("%kimi ask -q {{ df }} <<say seen>>")
+    kernel.run("%kimi private df who")
+    cell = kernel.run(f"%kimi {word}")
+    assert cell.reply["ename"] == "CommandError"
+    assert "values of who" in cell.text
+    assert list(tmp_path.glob("x.*")) == []
+    kernel.run("%kimi private --release who")
+    assert kernel.run(f"%kimi {word}").ok
+
+
 # Erase
 
 

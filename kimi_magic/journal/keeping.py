@@ -245,12 +245,16 @@ class Journal:
         except StoreError as error:
             self._trouble = error
 
-    def save(self, path: Path) -> int:
-        """Write what this kernel used, in order, to a file; give how many. Raises CommandError and StoreError."""
+    def save(self, path: Path, permit: Callable[[Iterable[str]], None] = lambda _: None) -> int:
+        """Write what this kernel used, in order, to a file; give how many. Raises CommandError and StoreError.
+
+        `permit` is given every text that would be written, and raises where it must not be.
+        """
         found = [self._loaded[key][0] if key in self._loaded else self._store.exchange(key) for key in self._used]
         exchanges = [(json.loads(one.request), json.loads(one.reply)) for one in found if one is not None]
         if not exchanges:
             raise CommandError("This kernel has not asked anything yet.", hint="Run the notebook first.")
+        permit(itertools.chain.from_iterable(files.texts(request, reply) for request, reply in exchanges))
         draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             draft.write_text(files.dumps(exchanges), "utf-8", newline="\n")
