@@ -307,6 +307,13 @@ def forget(asked: Forget) -> Report:
     stay = {turn.question for one in session.conversations.values() for turn in one.tree.values()}
     lost = {turn.question for one in gone for turn in one.tree.values()} - stay
     session.requests = [each for each in session.requests if lost.isdisjoint(each.request.messages)]
-    kernel.journal().forget(lost, used=asked.everything)
-    note = "What the service keeps, and what was exported, is not reached by this."
+    kernel.journal().forget(
+        [turn.reply for one in gone for turn in one.tree.values()],
+        [turn.reply for one in session.conversations.values() for turn in one.tree.values()],
+        everything=asked.everything,
+    )
+    note = (
+        "What the service keeps, and what was exported, is not reached by this. The ledger (%kimi egress) still says "
+        "what was sent, by the expressions that were typed."
+    )
     return Report(f"{len(ids)} conversation{'' if len(ids) == 1 else 's'} erased", (), note=note)

@@ -323,7 +323,7 @@ def journal(values: Settings | None = None) -> Journal:
     store = ledger()
     with _state.lock:
         if _state.journal is None:
-            _state.journal = Journal(store)
+            _state.journal = Journal(store, notebook())
         kept = _state.journal
     if values is not None and values.journal:
         kept.load_once(Path(values.journal).expanduser().absolute(), SettingError)
@@ -332,14 +332,20 @@ def journal(values: Settings | None = None) -> Journal:
 
 def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
     """Make the look-up of a request in the journal; it asks the user where that is the policy."""
-    kept, name, paced = journal(values), _weights(values, where), values.replay_pace == "recorded"
-    return lambda request: kept.replay(request, values.rerun, _confirm, model=name, paced=paced)
+    kept, who, paced = journal(values), _answering(values, where), values.replay_pace == "recorded"
+    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced, **who)
 
 
-def _weights(values: Settings, where: Place) -> str:
-    """Name the model whose weights a user chose for this machine: in a request all of them are called local."""
+def _answering(values: Settings, where: Place) -> dict[str, str]:
+    """Say who answers: the place, and the model whose weights a user chose for this machine.
+
+    In a request all models of this machine are called local.
+    """
     chosen = where.name == "local" and values.local_model and not values.local_url
-    return f"local/{Path(values.local_model).stem}" if chosen else ""
+    return {
+        "place": where.name if where.name in ("local", "cloudflare") else urlsplit(where.name).netloc,
+        "model": f"local/{Path(values.local_model).stem}" if chosen else "",
+    }
 
 
 def _confirm(recorded: str) -> bool | None:
@@ -402,7 +408,7 @@ def ask(
     return current().ask(
         gathered.message,
         _guarded(values),
-        journal(values).recording(transport(values, where), _weights(values, where)),
+        journal(values).recording(transport(values, where), **_answering(values, where)),
         model(values, where),
         items=gathered.items,
         new=new,
@@ -441,7 +447,7 @@ def preview(
         endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
         origin=_somewhere(origin),
         name=name,
-        recorded=lambda request: journal(values).recorded(request, values.rerun, _weights(values, where)),
+        recorded=lambda request: journal(values).recorded(request, values.rerun, **_answering(values, where)),
     )
 
 

@@ -73,6 +73,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX exchange_time ON exchange (time)",
     ),
+    (
+        "DROP TABLE exchange",  # what was recorded until then does not say whose answer it is
+        """CREATE TABLE exchange (
+            key TEXT PRIMARY KEY, time REAL NOT NULL, place TEXT NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX exchange_time ON exchange (time)",
+        """CREATE TABLE exchange_use (
+            key TEXT NOT NULL, notebook TEXT NOT NULL, PRIMARY KEY (key, notebook)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
 
@@ -137,12 +147,13 @@ class Used:
 class Exchange:
     """One request that was answered whole, and its reply.
 
-    `key` is the SHA-256 of `request`, which is canonical JSON; `reply` is JSON, too (see `journal.packing`). `time` is
-    when it was recorded, in seconds since 1970 (UTC).
+    `key` is the SHA-256 of `place`, where it was answered, and `request`, which is canonical JSON; `reply` is JSON, too
+    (see `journal.packing`). `time` is when it was recorded, in seconds since 1970 (UTC).
     """
 
     key: str
     time: float
+    place: str
     request: str
     reply: str
 
@@ -150,6 +161,9 @@ class Exchange:
 _USED = tuple(field.name for field in fields(Used))
 _INSERT_USED = f"INSERT INTO usage ({', '.join(_USED)}) VALUES ({', '.join('?' * len(_USED))})"  # noqa: S608  # our own names
 _SELECT_USED = f"SELECT {', '.join(_USED)} FROM usage WHERE time >= ? ORDER BY id"  # noqa: S608  # our own names
+_INSERT_USE = "INSERT OR IGNORE INTO exchange_use VALUES (?, ?)"
+_STILL_SAID = "SELECT value FROM turn, json_each(turn.data, '$.reply.exchanges')"
+_UNUSED = "DELETE FROM exchange WHERE key = ? AND NOT EXISTS (SELECT 1 FROM exchange_use WHERE key = exchange.key)"
 _SPENT = "SELECT coalesce(sum(counted), 0) FROM usage WHERE time >= ?"
 _COLUMNS = tuple(field.name for field in fields(Egress))
 _LISTS = {field.name for field in fields(Egress) if "tuple" in str(field.type)}
@@ -227,20 +241,31 @@ class Store:
         row = self._do(lambda connection: connection.execute(_SPENT, (since,)).fetchone(), "BEGIN")
         return float(row[0])
 
-    def record_exchange(self, exchange: Exchange) -> None:
-        """Keep an exchange, in place of an earlier one of the same request."""
-        row = (exchange.key, exchange.time, exchange.request, exchange.reply)
-        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?)", row))
+    def record_exchange(self, exchange: Exchange, notebook: str) -> None:
+        """Keep an exchange, in place of an earlier one of the same request, and that this notebook used it."""
+        row = (exchange.key, exchange.time, exchange.place, exchange.request, exchange.reply)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute(_INSERT_USE, (exchange.key, notebook))
+
+        self._do(write)
+
+    def use_exchange(self, key: str, notebook: str) -> None:
+        """Keep that a notebook used an exchange, where that is not known yet: most often nothing has to be written."""
+        asked = "SELECT 1 FROM exchange_use WHERE key = ? AND notebook = ?"
+        if self._do(lambda connection: connection.execute(asked, (key, notebook)).fetchone(), "BEGIN") is None:
+            self._do(lambda connection: connection.execute(_INSERT_USE, (key, notebook)))
 
     def exchange(self, key: str) -> Exchange | None:
         """Give the exchange with this key, None where there is none."""
-        asked = "SELECT key, time, request, reply FROM exchange WHERE key = ?"
+        asked = "SELECT key, time, place, request, reply FROM exchange WHERE key = ?"
         row = self._do(lambda connection: connection.execute(asked, (key,)).fetchone(), "BEGIN")
         return Exchange(*row) if row else None
 
     def exchanges(self, limit: int) -> list[Exchange]:
         """Give the latest exchanges, the latest first."""
-        asked = "SELECT key, time, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
+        asked = "SELECT key, time, place, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
         rows = self._do(lambda connection: connection.execute(asked, (limit,)).fetchall(), "BEGIN")
         return [Exchange(*row) for row in rows]
 
@@ -250,14 +275,30 @@ class Store:
         count, size = self._do(lambda connection: connection.execute(asked).fetchone(), "BEGIN")
         return count, size
 
-    def forget_exchanges(self, unwanted: Callable[[str, str], bool]) -> int:
-        """Erase the exchanges of which this is true, told the key and the request; give how many."""
+    def forget_exchanges(
+        self, keys: Iterable[str], notebook: str, stay: Iterable[str] = (), *, everything: bool = False
+    ) -> None:
+        """Erase what this notebook used of these exchanges, or `everything` that it used.
+
+        What a turn of a conversation holds, here or among those that `stay`, or another notebook used, is not erased.
+        """
+
+        def write(connection: sqlite3.Connection) -> None:
+            used = connection.execute("SELECT key FROM exchange_use WHERE notebook = ?", (notebook,))
+            gone = {*keys, *(key for (key,) in used if everything)}
+            gone -= {*stay, *(key for (key,) in connection.execute(_STILL_SAID))}
+            mine = [(key, notebook) for key in gone]
+            connection.executemany("DELETE FROM exchange_use WHERE key = ? AND notebook = ?", mine)
+            connection.executemany(_UNUSED, [(key,) for key in gone])
+
+        self._do(write)
+
+    def clear_exchanges(self) -> int:
+        """Erase all exchanges, of every notebook; give how many."""
 
         def write(connection: sqlite3.Connection) -> int:
-            rows = connection.execute("SELECT key, request FROM exchange")
-            gone = [(key,) for key, request in rows if unwanted(key, request)]
-            connection.executemany("DELETE FROM exchange WHERE key = ?", gone)
-            return len(gone)
+            connection.execute("DELETE FROM exchange_use")
+            return connection.execute("DELETE FROM exchange").rowcount
 
         return self._do(write)
 

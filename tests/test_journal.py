@@ -259,7 +259,12 @@ def test_only_with_an_empty_journal_says_so(kernel: Kernel) -> None:
 
 
 def test_only_needs_neither_account_nor_model(asking: dict[str, str], tmp_path: Path, server: Any) -> None:
-    with started(asking, tmp_path) as kernel:
+    account = {
+        "CLOUDFLARE_ACCOUNT_ID": "0" * 32,
+        "CLOUDFLARE_API_TOKEN": server.token,
+        "CLOUDFLARE_API_BASE_URL": server.url,
+    }
+    with started(asking | account, tmp_path) as kernel:
         kernel.run("%%kimi -m k2.6\n<<say from Cloudflare>>\n")
     alone = {"KIMI_HOME": asking["KIMI_HOME"], "KIMI_RERUN": "only", "KIMI_ENDPOINT": "cloudflare"}
     with started(alone, tmp_path) as kernel:
@@ -277,6 +282,24 @@ def test_other_weights_on_this_machine_are_another_model(tmp_path: Path) -> None
     with started(home | {"KIMI_LOCAL_ENGINE": "llama", "KIMI_LOCAL_MODEL": "/no/such.gguf"}, tmp_path) as kernel:
         assert kernel.run("%%kimi\nhi").reply["ename"] == "LocalModelError"
         assert "- local\n+ local/such" in kernel.run("%%kimi --rerun only\nhi").text
+
+
+def test_another_place_is_another_reply_unless_a_file_is_named(kernel: Kernel, seen: Seen, server: Any) -> None:
+    kernel.run("%config KimiMagics.endpoint = 'local'")
+    kernel.run("%kimi ask -q --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 hi")
+    kernel.run("%kimi journal save x.kimi.jsonl")
+    url = f"{server.url}/accounts/{'0' * 32}/ai/v1"
+    kernel.run(f"%config KimiMagics.endpoint = {url!r}\n%config KimiMagics.api_key = {server.token!r}")
+    cell = kernel.run("%kimi ask --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 --rerun only hi")
+    assert "this was answered by local, not by 127.0.0.1" in cell.text
+    assert kernel.run("%kimi ask -q --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 hi").ok
+    assert len(seen.all()) == 2
+    kernel.run("%kimi journal load x.kimi.jsonl")
+    assert (
+        "replayed"
+        in kernel.run("%kimi ask --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 --rerun only hi").html
+    )
+    assert len(seen.all()) == 2
 
 
 # Files
@@ -348,8 +371,44 @@ def test_what_is_forgotten_is_asked_again_and_nothing_else(kernel: Kernel, seen:
     assert len(seen.all()) == 1
 
 
+def in_notebook(kernel: Kernel, name: str) -> None:
+    """Go on as a new kernel of that notebook."""
+    kernel.run(f"import os; os.environ['JPY_SESSION_NAME'] = {name!r}")
+    restart(kernel)
+
+
+@pytest.fixture
+def notebooks(kernel: Kernel) -> Iterator[Kernel]:
+    yield kernel
+    kernel.run("os.environ.pop('JPY_SESSION_NAME', None)")
+
+
+@pytest.mark.parametrize("word", ["forget", "forget --all"])
+def test_what_another_notebook_asked_too_is_not_forgotten(notebooks: Kernel, seen: Seen, word: str) -> None:
+    for name in ("one.ipynb", "two.ipynb"):
+        in_notebook(notebooks, name)
+        notebooks.run("%kimi ask -q both <<say a>>")
+        notebooks.run(f"%kimi ask -q only {name} <<say b>>")
+    assert len(seen.all()) == 3
+    notebooks.run(f"%kimi {word}")
+    notebooks.run("%kimi ask -q both <<say a>>")
+    assert len(seen.all()) == 3
+    notebooks.run("%kimi ask -q only two.ipynb <<say b>>")
+    assert len(seen.all()) == 4
+    in_notebook(notebooks, "one.ipynb")
+    notebooks.run(f"%kimi resume\n%kimi {word}")
+    notebooks.run("%kimi ask -q both <<say a>>\n%kimi ask -q only one.ipynb <<say b>>")
+    assert len(seen.all()) == 5
+
+
+def test_forgetting_tells_that_the_ledger_stays(kernel: Kernel) -> None:
+    kernel.run("%kimi ask -q hello <<say a>>")
+    assert "%kimi egress" in kernel.run("%kimi forget").text
+
+
 def test_forgetting_all_forgets_what_was_asked_aside(kernel: Kernel, seen: Seen) -> None:
     kernel.run("%kimi ask -q --no-history aside <<say a>>")
+    restart(kernel)
     kernel.run("%kimi forget --all")
     assert kernel.run("%kimi ask -q --no-history aside <<say a>>").ok
     assert len(seen.all()) == 2

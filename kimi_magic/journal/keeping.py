@@ -22,6 +22,7 @@ from kimi_magic.journal import files
 from kimi_magic.journal.nearest import difference, nearest
 from kimi_magic.journal.packing import Packer, Timed, text_of, to_json, unpack, whole
 from kimi_magic.messages import Image, Message
+from kimi_magic.reply import Reply
 from kimi_magic.store import Exchange, Store
 from kimi_magic.transport import Emit, Limits, Transport
 from kimi_magic.wire import Request
@@ -52,8 +53,9 @@ def _digested(part: Any) -> Any:
     return replace(part, data=hashlib.sha256(part.data).digest(), media_type=f"{part.media_type};sha256")
 
 
-def _exchange(request: str, reply: str, at: float) -> Exchange:
-    return Exchange(hashlib.sha256(request.encode()).hexdigest(), at, request, reply)
+def _key(request: str, place: str = "") -> str:
+    """Give the key of a canonical request that is answered there; without a place, as in a file, wherever it is."""
+    return hashlib.sha256(f"{place}\n{request}".encode()).hexdigest()
 
 
 def _conversations(exchange: Exchange) -> Iterator[dict[str, Any]]:
@@ -65,6 +67,10 @@ def _conversations(exchange: Exchange) -> Iterator[dict[str, Any]]:
     except ValueError:  # written by another version
         return
     yield request | {"messages": [*request["messages"], {"content": said, "role": "assistant"}]}
+
+
+def _keys(replies: Iterable[Reply]) -> set[str]:
+    return {key for reply in replies for key in reply.exchanges}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,10 @@ class Replay:
     `recorded` says when, or in which file; `badges` what the reader must know.
     """
 
-    def __init__(self, timed: Sequence[Timed], recorded: str, badges: tuple[str, ...], *, paced: bool) -> None:
+    def __init__(
+        self, key: str, timed: Sequence[Timed], recorded: str, badges: tuple[str, ...], *, paced: bool
+    ) -> None:
+        self._key = key
         self._timed = timed
         self._paced = paced
         self.recorded = recorded
@@ -91,7 +100,7 @@ class Replay:
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:  # noqa: ARG002  # a Transport's signature
         """Emit the recorded events."""
-        emit(Started())
+        emit(Started(exchange=self._key))
         if not self._paced:
             for event in whole(self._timed):
                 emit(event)
@@ -108,19 +117,25 @@ class Replay:
 class _Recording:
     """A Transport that notes what another one brings, and keeps it once it is whole."""
 
-    def __init__(self, inner: Transport, keep: Callable[[Request, str, Packer], None], model: str) -> None:
+    def __init__(
+        self, inner: Transport, canonical: Callable[[Request], str], place: str, keep: Callable[[Exchange], None]
+    ) -> None:
         self._inner = inner
+        self._canonical = canonical
+        self._place = place
         self._keep = keep
-        self._model = model
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
         packer = Packer()
         began = time.perf_counter()
+        text = self._canonical(request)
+        key = _key(text, self._place)
 
         def noting(event: Event) -> None:
             nonlocal began, packer
             if isinstance(event, Started):
                 packer, began = Packer(), time.perf_counter()
+                event = replace(event, exchange=key)
             packer.add(time.perf_counter() - began, event)
             emit(event)
 
@@ -129,7 +144,8 @@ class _Recording:
         finally:  # who has seen the end may close before the stream has
             if packer.finished:
                 # In a thread: a store may have to wait for another kernel, and other replies must not wait with it.
-                await asyncio.to_thread(self._keep, request, self._model, packer)
+                exchange = Exchange(key, time.time(), self._place, text, to_json(packer.packed()))
+                await asyncio.to_thread(self._keep, exchange)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -138,14 +154,17 @@ class _Recording:
 class Journal:
     """What was asked and answered before: in the store, for every kernel, and from files, for this one alone.
 
-    A store that cannot be read or written keeps nobody from asking: that is told once, on the thread that asks.
+    Replies are kept by the request and the place that answered it, "local" or a host: another one's is another reply.
+    Files are named on purpose, and answer for any place. A store that cannot be read or written keeps nobody from
+    asking: that is told once, on the thread that asks.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, notebook: str = "") -> None:
         self._store = store
+        self._notebook = notebook
         self._loaded: dict[str, tuple[Exchange, str]] = {}
         self._files: set[Path] = set()
-        self._used: dict[str, None] = {}
+        self._used: dict[str, str] = {}  # by the key that a file would have, the key it has: one request, one line
         self._trouble: KimiError | None = None
         self._told = False
 
@@ -155,6 +174,7 @@ class Journal:
         policy: str,
         confirm: Callable[[str], bool | None],
         *,
+        place: str = "",
         model: str = "",
         paced: bool = False,
     ) -> Replay | None:
@@ -168,9 +188,8 @@ class Journal:
         if policy == "always":
             return None
         text = canonical(request, model)
-        key = _exchange(text, "", 0).key
         try:
-            found = self._find(key)
+            found = self._find(text, place)
         except StoreError as error:
             if policy == "only":
                 raise
@@ -179,33 +198,33 @@ class Journal:
             found = None
         if found is None:
             if policy == "only":
-                raise self._not_recorded(text)
+                raise self._not_recorded(text, place)
             return None
-        timed, recorded = found
+        key, timed, recorded = found
         badges: tuple[str, ...] = ("replayed",)
         if policy == "ask":
             wanted = confirm(recorded)
             if wanted is False:
                 return None
             badges = ("replayed", "nobody to ask") if wanted is None else badges
-        self._use(key)
-        return Replay(timed, recorded, badges, paced=paced)
+        self._use(text, key)
+        return Replay(key, timed, recorded, badges, paced=paced)
 
-    def recorded(self, request: Request, policy: str, model: str = "") -> str:
+    def recorded(self, request: Request, policy: str, *, place: str = "", model: str = "") -> str:
         """Say when, or in which file, the reply that would be replayed was recorded; empty for none."""
-        found = None if policy == "always" else self._find(_exchange(canonical(request, model), "", 0).key)
-        return found[1] if found else ""
+        found = None if policy == "always" else self._find(canonical(request, model), place)
+        return found[2] if found else ""
 
-    def _find(self, key: str) -> tuple[Sequence[Timed], str] | None:
-        if key in self._loaded:
-            exchange, recorded = self._loaded[key]
+    def _find(self, text: str, place: str) -> tuple[str, Sequence[Timed], str] | None:
+        if _key(text) in self._loaded:
+            exchange, recorded = self._loaded[_key(text)]
         else:
-            kept = self._store.exchange(key)
+            kept = self._store.exchange(_key(text, place))
             if kept is None:
                 return None
             exchange, recorded = kept, time.strftime("%Y-%m-%d %H:%M", time.localtime(kept.time))
         try:
-            return unpack(json.loads(exchange.reply)), recorded
+            return exchange.key, unpack(json.loads(exchange.reply)), recorded
         except ValueError:  # written by another version
             return None
 
@@ -214,12 +233,25 @@ class Journal:
             self._told = True
             warnings.warn(f"Replies are not recorded. {self._trouble.message} {self._trouble.hint}", stacklevel=2)
 
-    def _use(self, key: str) -> None:
-        self._used[key] = None
+    def _use(self, text: str, key: str) -> None:
+        """Note that this notebook used an exchange; those of files are not the store's."""
+        self._used[_key(text)] = key
+        if key in self._loaded:
+            return
+        try:
+            self._store.use_exchange(key, self._notebook)
+        except StoreError as error:
+            self._trouble = error
 
-    def _not_recorded(self, text: str) -> NotRecorded:
+    def _not_recorded(self, text: str, place: str) -> NotRecorded:
         wanted = json.loads(text)
         others = [exchange for exchange, _ in self._loaded.values()] + self._store.exchanges(_COMPARED)
+        elsewhere = next((one.place for one in others if one.request == text), "")
+        if elsewhere:
+            return NotRecorded(
+                f"rerun = only sends nothing, and this was answered by {elsewhere}, not by {place}.",
+                hint="A file answers for any place: %kimi journal save FILE there, %kimi journal load FILE here.",
+            )
         conversations = itertools.chain.from_iterable(map(_conversations, others))
         found = nearest(wanted, (one for one in conversations if one != wanted))
         if found is None:
@@ -232,16 +264,15 @@ class Journal:
         error.diff = (first.recorded, first.wanted)
         return error
 
-    def recording(self, transport: Transport, model: str = "") -> Transport:
+    def recording(self, transport: Transport, *, place: str = "", model: str = "") -> Transport:
         """Give a transport that does what this one does, and records each reply that comes to its end."""
-        return _Recording(transport, self._record, model)
+        return _Recording(transport, lambda request: canonical(request, model), place, self._record)
 
-    def _record(self, request: Request, model: str, packer: Packer) -> None:
-        exchange = _exchange(canonical(request, model), to_json(packer.packed()), time.time())
-        self._loaded.pop(exchange.key, None)
-        self._use(exchange.key)
+    def _record(self, exchange: Exchange) -> None:
+        self._loaded.pop(_key(exchange.request), None)
+        self._used[_key(exchange.request)] = exchange.key
         try:
-            self._store.record_exchange(exchange)
+            self._store.record_exchange(exchange, self._notebook)
         except StoreError as error:
             self._trouble = error
 
@@ -250,7 +281,10 @@ class Journal:
 
         `permit` is given every text that would be written, and raises where it must not be.
         """
-        found = [self._loaded[key][0] if key in self._loaded else self._store.exchange(key) for key in self._used]
+        found = [
+            self._loaded[portable][0] if portable in self._loaded else self._store.exchange(key)
+            for portable, key in self._used.items()
+        ]
         exchanges = [(json.loads(one.request), json.loads(one.reply)) for one in found if one is not None]
         if not exchanges:
             raise CommandError("This kernel has not asked anything yet.", hint="Run the notebook first.")
@@ -275,8 +309,8 @@ class Journal:
             hint = "Save it anew: %kimi journal save FILE"
             raise problem(f"{path} is no file of recordings: {exc}.", hint=hint) from None
         for request, reply in found:
-            exchange = _exchange(to_json(request), to_json(reply), 0)
-            self._loaded[exchange.key] = (exchange, path.name)
+            text = to_json(request)
+            self._loaded[_key(text)] = (Exchange(_key(text), 0, "", text, to_json(reply)), path.name)
         self._files.add(path)
         return len(found)
 
@@ -285,26 +319,18 @@ class Journal:
         if path not in self._files:
             self.load(path, problem)
 
-    def forget(self, questions: Iterable[Message], *, used: bool = False) -> int:
-        """Erase from the store what was sent with one of these questions, or all that this kernel `used`; count it.
+    def forget(self, gone: Iterable[Reply], stay: Iterable[Reply], *, everything: bool = False) -> None:
+        """Erase from the store what these replies were exchanged for, or `everything` that this notebook used.
 
-        Files are the user's own, and stay. Raises StoreError.
+        What a reply that stays shares with them is kept, here or in the store, and what another notebook used. Files
+        are the user's own, and stay. Raises StoreError.
         """
-        lost = {wire.encode_message(_without_data(question)) for question in questions}
-
-        def unwanted(key: str, request: str) -> bool:
-            return (used and key in self._used) or any(
-                wire.canonical(said) in lost for said in json.loads(request)["messages"]
-            )
-
-        return self._erase(unwanted)
+        self._store.forget_exchanges(_keys(gone), self._notebook, _keys(stay), everything=everything)
+        self._store.overwrite_erased()
 
     def clear(self) -> int:
         """Erase all that is in the store, of every notebook; give how many exchanges. Raises StoreError."""
-        return self._erase(lambda _key, _request: True)
-
-    def _erase(self, unwanted: Callable[[str, str], bool]) -> int:
-        erased = self._store.forget_exchanges(unwanted)
+        erased = self._store.clear_exchanges()
         self._store.overwrite_erased()
         return erased
 
