@@ -93,12 +93,8 @@ def configure(name: str, value: object) -> None:
 
 
 def resolve(options: Mapping[str, object] | None = None) -> Settings:
-    """Gather the settings for one ask. Where the kernel is set to send nothing, no option makes it send."""
-    given = dict(options or {})
-    found = settings.resolve(given, _state.configured)
-    if found.source("rerun") == "option" and resolve().rerun == "only":
-        found = replace(found, rerun="only")
-    return found
+    """Gather the settings for one ask; `options` are those of its cell."""
+    return settings.resolve(options or {}, _state.configured)
 
 
 def gathered() -> dict[str, tuple[object, str]]:
