@@ -240,6 +240,14 @@ def test_only_never_sends_whatever_the_cell_says(kernel: Kernel, seen: Seen, opt
     assert seen.all() == []
 
 
+def test_only_in_the_environment_outlasts_a_config_line(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("os.environ['KIMI_RERUN'] = 'only'")
+    for code in ("%config KimiMagics.rerun = 'always'\n%kimi ask hi", "%kimi ask --rerun always hi"):
+        assert kernel.run(code).reply["ename"] == "NotRecorded"
+    assert "environment KIMI_RERUN" in kernel.run("%kimi journal").text
+    assert seen.all() == []
+
+
 def test_only_shows_the_first_difference_in_at_most_five_lines(kernel: Kernel) -> None:
     kernel.run("%%kimi --no-history\nOne line.\nThe mean is 3.14 today.")
     kernel.run("%%kimi --no-history\nSomething else.")
@@ -578,10 +586,12 @@ SPOILT = {
     "does not finish": GOOD.replace('"finish": "stop"', '"text": [], "pace": []'),
     "finish with 'cut'": GOOD.replace('"stop"', '"cut"'),
     "the pace tells of 3 characters": GOOD.replace("[[0.0, 1]]", "[[0.0, 3]]"),
-    "do not grow": GOOD.replace('"at": 0.1', '"at": -0.1'),
+    "do not grow": GOOD.replace("[[0.0, 1]]", "[[0.2, 1]]"),
     "shape that is not known": GOOD.replace('"role": "user"', '"roll": 1').replace('"content": ["hi"]', '"content": 3'),
     "messages and a model": GOOD.replace('"model": "local"', '"model": 3'),
-}  # fmt: skip
+}
+SPOILT_COUNTS = ['"input": "x"', '"thinking": -5', '"input": true', '"neurons": "1"', '"cached": 1e99', '"input": null',
+                 '"neurons": NaN', '"other": 1', f'"input": 1{"0" * 400}']  # fmt: skip
 
 
 @pytest.mark.parametrize("told", SPOILT)
@@ -590,6 +600,30 @@ def test_a_spoilt_line_is_named(told: str) -> None:
     with pytest.raises(ValueError, match="line 2") as caught:
         files.loads(GOOD + SPOILT[told])
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("count", SPOILT_COUNTS)
+def test_a_spoilt_count_is_named(count: str) -> None:
+    spoilt = GOOD.replace('"input": 0', count)
+    assert spoilt != GOOD
+    with pytest.raises(ValueError, match=r"line 2.* shape that is not known"):
+        files.loads(GOOD + spoilt)
+
+
+@pytest.mark.parametrize("call", [{"index": "0"}, {"id": 1}, {"name": None}, {"arguments": ["x"]}, {"index": -1}])
+def test_a_spoilt_call_is_named(call: dict[str, Any]) -> None:
+    good = {"index": 0, "id": "a", "name": "f", "arguments": "{}"}
+    end = packing.pack([(0.1, Finished("tool_calls", Usage()))])
+    assert packing.unpack([{"call": good, "at": 0.0}, *end])
+    for at in (0.0, "0", float("nan"), 1e300):
+        with pytest.raises(ValueError, match="shape"):
+            packing.unpack([{"call": good | call, "at": at}, *end])
+
+
+@pytest.mark.parametrize("pace", ['[["0", 1]]', "[[0.0, -1], [0.1, 2]]", "[[0.0, 1.0]]", "[[NaN, 1]]"])
+def test_a_spoilt_pace_is_named(pace: str) -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        files.loads(GOOD + GOOD.replace("[[0.0, 1]]", pace))
 
 
 def test_a_file_may_end_with_any_systems_lines(tmp_path: Path) -> None:

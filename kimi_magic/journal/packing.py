@@ -18,6 +18,9 @@ Timed = tuple[float, Event]
 FRAME = 0.02
 PAINT = 0.1
 """Seconds within which what comes counts as one piece: as an eye sees it, and as a view paints it."""
+_CALL = ("id", "name", "arguments")
+_MOST = 1e12
+"""What no count and no number of seconds reaches."""
 _DELTAS: dict[str, type[TextDelta | ThinkingDelta]] = {"text": TextDelta, "thinking": ThinkingDelta}
 _NAMES: dict[type[Event], str] = {kind: name for name, kind in _DELTAS.items()}
 
@@ -111,23 +114,42 @@ def _events(stretch: dict[str, Any]) -> Iterator[Timed]:
         reason = stretch["finish"]
         if reason not in get_args(Finish) or reason == "cut":
             raise ValueError(f"a reply does not finish with {reason!r}")
-        yield float(stretch["at"]), Finished(reason, Usage(**stretch["usage"]), _text(stretch["model"]))
+        yield _number(stretch["at"]), Finished(reason, _usage(stretch["usage"]), _text(stretch["model"]))
     elif "call" in stretch:
-        yield float(stretch["at"]), ToolCallDelta(**stretch["call"])
+        call = stretch["call"]
+        yield _number(stretch["at"]), ToolCallDelta(_count(call["index"]), *(_text(call[name]) for name in _CALL))
     else:
         name = "text" if "text" in stretch else "thinking"
         text, position = _text(stretch[name]), 0
         for seconds, length in stretch["pace"]:
-            yield float(seconds), _DELTAS[name](text[position : position + length])
+            yield _number(seconds), _DELTAS[name](text[position : position + _count(length)])
             position += length
         if position != len(text):
             raise ValueError(f"the pace tells of {position} characters, and the {name} has {len(text)}")
+
+
+def _usage(counts: dict[str, Any]) -> Usage:
+    for name, count in counts.items():
+        (_number if name == "neurons" else _count)(count)
+    return Usage(**counts)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise TypeError
+    return float(value)
 
 
 def whole(timed: Iterable[Timed]) -> Iterator[Event]:
