@@ -39,6 +39,7 @@ __all__ = [
     "ShowUsage",
     "Switch",
     "Use",
+    "conversation_name",
     "parse_cell",
     "parse_line",
 ]
@@ -355,7 +356,7 @@ def _line_compact(rest: str) -> Compact:
     return Compact(int(keep[0]), go)
 
 
-def _conversation_name(text: str, word: str) -> str:
+def conversation_name(text: str, word: str) -> str:
     """Check a name: one word, such as main.debug.fix, that can be typed again."""
     if not re.fullmatch(r"[\w][\w.-]{0,63}", text):
         raise CommandError(
@@ -406,8 +407,8 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "compact": _line_compact,
     "restore": lambda rest: Restore(_turn(rest, "restore")),
     "drop": lambda rest: Drop(_turn(rest, "drop")),
-    "fork": lambda rest: Fork(_conversation_name(rest, "%kimi fork")),
-    "switch": lambda rest: Switch(_conversation_name(rest, "%kimi switch") if rest else ""),
+    "fork": lambda rest: Fork(conversation_name(rest, "%kimi fork")),
+    "switch": lambda rest: Switch(conversation_name(rest, "%kimi switch") if rest else ""),
     "export": lambda rest: Export(_path(rest, "export")),
     "import": lambda rest: Import(_path(rest, "import")),
     "forget": _line_forget,
@@ -516,7 +517,7 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
         quiet=found["quiet"],
         context=_context((*names, *(found["context"] or ())), found, failure=failure),
         dry_run=found["dry_run"],
-        session=_conversation_name(found["session"], "--session") if found["session"] is not None else "",
+        session=conversation_name(found["session"], "--session") if found["session"] is not None else "",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kimi_magic import archive
+from kimi_magic.command import conversation_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Text
@@ -90,7 +91,7 @@ def read(text: str, source: str) -> Conversation:
     try:
         first, *rest = [json.loads(line) for line in text.splitlines() if line.strip()]
         turns.extend(map(_turn, rest))
-        return _whole(first, turns)
+        return _whole(first, turns, f"The first line of {source}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         where = f", line {len(turns) + 2}" if turns else ""
         raise CommandError(
@@ -104,10 +105,10 @@ def _turn(data: dict[str, Any]) -> Turn:
     return archive.turn_from(data, pictures.__getitem__)
 
 
-def _whole(first: dict[str, Any], turns: list[Turn]) -> Conversation:
+def _whole(first: dict[str, Any], turns: list[Turn], source: str) -> Conversation:
     """Put a conversation together; raise ValueError where a turn hangs on none, or on a later one."""
     tree = {turn.number: turn for turn in turns}
     wrong = any(turn.parent and (turn.parent not in tree or turn.parent >= turn.number) for turn in turns)
     if first["kimi_magic"] != "conversation" or first["head"] not in {0, *tree} or wrong:
         raise ValueError(first)
-    return Conversation(str(first["name"]), tree=tree, head=int(first["head"]))
+    return Conversation(conversation_name(first["name"], source), tree=tree, head=int(first["head"]))
