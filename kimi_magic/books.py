@@ -94,7 +94,7 @@ class Books:
                 if tokens < min(request.max_tokens, _LEAST_REPLY):
                     raise _reached(budget, spent, self._held, hold)
                 if tokens < request.max_tokens:
-                    request = replace(request, max_tokens=tokens)
+                    request = replace(request, max_tokens=tokens, wanted=request.max_tokens)
                     hold.reply = tokens * price.output / 1e6
             self._holds.append(hold)
         return request, hold

@@ -174,6 +174,15 @@ def test_the_limit_is_made_smaller_where_that_makes_it_fit(payer: Kernel, seen: 
     assert len(seen.all()) == 1
 
 
+def test_a_reply_within_a_smaller_limit_is_replayed_by_what_was_wanted(payer: Kernel) -> None:
+    payer.run("%kimi budget $0.004")
+    for reply in ("<<say short>>", "<<tokens 2000>>"):
+        assert payer.run(f"%kimi ask -q --no-history --max-tokens 3000 {reply}").ok
+    assert payer.run("%kimi ask --no-history --max-tokens 3000 --rerun only <<say short>>").ok
+    cell = payer.run("%kimi ask --no-history --max-tokens 3000 --rerun only <<tokens 2000>>")
+    assert cell.reply["ename"] == "NotRecorded"
+
+
 def test_two_threads_of_a_kernel_cannot_both_pass(payer: Kernel, seen: Seen) -> None:
     payer.run("%kimi budget $0.003")
     payer.run(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kimi_magic.errors import CommandError, NotRecorded, SettingError
-from kimi_magic.events import Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.journal import Journal, files, packing
 from kimi_magic.journal.keeping import canonical
 from kimi_magic.journal.nearest import difference, nearest
@@ -147,6 +147,32 @@ def test_what_did_not_come_to_its_end_is_not_recorded(kernel: Kernel, seen: Seen
         assert not kernel.run(f"%%kimi --no-history\n{fault}<<say one two three four>>").ok
     assert len(seen.all()) == 2
     assert "recorded             0 exchanges" in kernel.run("%kimi journal").text
+
+
+@pytest.mark.parametrize("reply", ["<<say >>", "<<say \n >>", "<<think a b c d>><<say >>"])
+def test_a_reply_without_words_is_not_recorded(kernel: Kernel, seen: Seen, reply: str) -> None:
+    for _ in range(2):
+        assert kernel.run(f"%%kimi --no-history\n{reply}").ok
+    assert len(seen.all()) == 2
+
+
+@pytest.mark.parametrize(
+    ("events", "kept"),
+    [
+        ([TextDelta("a"), Finished("stop", Usage())], True),
+        ([TextDelta("a"), Finished("length", Usage())], True),
+        ([ToolCallDelta(0, "a", "f", "{}"), Finished("tool_calls", Usage())], True),
+        ([ToolCallDelta(0, "a", "f", "{"), Finished("length", Usage())], False),
+        ([ThinkingDelta("a"), Finished("length", Usage())], False),
+        ([TextDelta("a"), Finished("content_filter", Usage())], False),
+        ([TextDelta("a")], False),
+    ],
+)
+def test_only_an_answer_is_worth_keeping(events: list[Event], kept: bool) -> None:  # noqa: FBT001  # a parameter
+    packer = packing.Packer()
+    for event in events:
+        packer.add(0.0, event)
+    assert packer.answered == kept
 
 
 def test_an_interrupted_reply_is_not_recorded(kernel: Kernel, seen: Seen) -> None:

@@ -37,10 +37,13 @@ _HOW = "Record it: run once with KIMI_RERUN=replay, where the model can be asked
 def canonical(request: Request, model: str = "") -> str:
     """Give the canonical JSON of a request, with each picture's SHA-256 in the place of its data.
 
-    `model` takes the place of the request's own, where that does not tell which model answers.
+    `model` takes the place of the request's own, where that does not tell which model answers. The limit is the one
+    that was wanted, whatever a budget has left of it.
     """
     messages = tuple(map(_without_data, request.messages))
-    return wire.encode(replace(request, messages=messages, model=model or request.model), "chat").decode()
+    limit = request.wanted or request.max_tokens
+    asked = replace(request, messages=messages, model=model or request.model, max_tokens=limit)
+    return wire.encode(asked, "chat").decode()
 
 
 def _without_data(message: Message) -> Message:
@@ -142,7 +145,7 @@ class _Recording:
         try:
             await self._inner.stream(request, affinity, limits, noting)
         finally:  # who has seen the end may close before the stream has
-            if packer.finished:
+            if packer.answered and not (packer.ended == "length" and request.wanted):
                 # In a thread: a store may have to wait for another kernel, and other replies must not wait with it.
                 exchange = Exchange(key, time.time(), self._place, text, to_json(packer.packed()))
                 await asyncio.to_thread(self._keep, exchange)

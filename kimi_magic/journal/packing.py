@@ -26,7 +26,10 @@ _NAMES: dict[type[Event], str] = {kind: name for name, kind in _DELTAS.items()}
 
 
 class Packer:
-    """Packs a reply while it comes, so that no event of a long one has to be kept. Times are rounded down to `step`."""
+    """Packs a reply while it comes, so that no event of a long one has to be kept. Times are rounded down to `step`.
+
+    `ended` is why it has ended, empty before.
+    """
 
     def __init__(self, step: float = FRAME) -> None:
         self._step = step
@@ -35,7 +38,8 @@ class Packer:
         self._texts: list[str] = []
         self._pace: list[list[float]] = []
         self._last = -1
-        self.finished = False
+        self._text = self._calls = False
+        self.ended = ""
 
     def add(self, seconds: float, event: Event) -> None:
         """Take one event, in order; what is no part of the reply itself is left out."""
@@ -46,6 +50,7 @@ class Packer:
                 self._kind = kind
             text: str = event.text  # type: ignore[union-attr]  # of one of the two classes
             self._texts.append(text)
+            self._text = self._text or (kind is TextDelta and bool(text.strip()))
             slot = _slot(seconds, self._step)
             if slot != self._last:
                 self._pace.append([_rounded(slot, self._step), 0])
@@ -55,7 +60,16 @@ class Packer:
             self._close()
             at = _rounded(_slot(seconds, self._step), self._step)
             self._packed.append(_whole_piece(event) | {"at": at})
-            self.finished = isinstance(event, Finished)
+            if isinstance(event, Finished):
+                self.ended = event.reason
+            else:
+                self._calls = True
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has ended, by no filter, with text or whole calls: else who asks again wants another try."""
+        said = self._text or (self._calls and self.ended != "length")
+        return bool(self.ended) and self.ended != "content_filter" and said
 
     def _close(self) -> None:
         if self._kind is not None:
