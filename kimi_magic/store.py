@@ -1,7 +1,8 @@
 """What this package keeps on disk: one SQLite file, `kimi.sqlite3`, in the user's data folder or in KIMI_HOME.
 
-Rows go in as frozen values and come out as such. A file that is damaged, or that a newer version wrote, is set aside
-under another name and a new one begun; where nothing can be written, all is kept in memory. `Store.trouble` says so.
+Rows go in as frozen values and come out as such. A file that is damaged is set aside under another name and a new one
+begun. One that a newer version has taken over is left alone: this version goes on in a file of its own beside it. Where
+nothing can be written, all is kept in memory. `Store.trouble` says so.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
+_OWN_FILE = f"kimi.{len(MIGRATIONS)}.sqlite3"
+"""Where this version keeps everything once a newer one has taken FILE over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +325,7 @@ class Store:
         """See to it that nothing of what was deleted stays in the file."""
         self._notice_fork()
         with self._lock, _told(self):
-            connection = self._open()
+            connection = self._current()
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
@@ -333,7 +336,7 @@ class Store:
         self._notice_fork()
         with self._lock, _told(self):
             try:
-                return _in_transaction(self._open(), work, begin)
+                return _in_transaction(self._current(), work, begin)
             except sqlite3.DatabaseError as exc:
                 if _code(exc) not in _DAMAGED or self.path is None:
                     raise
@@ -345,6 +348,14 @@ class Store:
             _PARENTS.append(self._connection)
             self._connection, self._lock, self._process = None, threading.RLock(), os.getpid()
 
+    def _current(self) -> sqlite3.Connection:
+        """Give the connection, to a file of our own where a newer version has taken this one over by now."""
+        connection = self._open()
+        if _version(connection) > len(MIGRATIONS) and self.path is not None:
+            self.close()
+            connection = self._open()
+        return connection
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._open_file() or self._open_memory()
@@ -353,9 +364,7 @@ class Store:
     def _open_file(self) -> sqlite3.Connection | None:
         """Open the file, or give None where it cannot be written."""
         try:
-            self.path = _prepared(self._folder or _home())
-            self._inode = self.path.stat().st_ino
-            return self._ready(self.path)
+            return self._opened(_prepared(self._folder or _home(), FILE))
         except OSError as exc:
             self._say(f"Nothing is kept on disk, only in memory: {exc}.")
         except sqlite3.DatabaseError as exc:
@@ -370,18 +379,19 @@ class Store:
         self.path = None
         return _migrated(_connected(":memory:", self._patience))
 
-    def _ready(self, path: Path) -> sqlite3.Connection:
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        self.path, self._inode = path, path.stat().st_ino
         connection = _connected(path, self._patience)
         try:
-            if _version(connection) > len(MIGRATIONS):
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.close()
-                return self._begin_anew("is of a newer version of this package")
-            return _migrated(connection)
+            if _version(connection) <= len(MIGRATIONS):
+                return _migrated(connection)
         except BaseException:
             connection.close()
             raise
+        connection.close()
+        own = _prepared(path.parent, _OWN_FILE)
+        self._say(f"{path} is of a newer version of this package, and left alone; this one uses {own.name} beside it.")
+        return self._opened(own)
 
     def _begin_anew(self, why: str) -> sqlite3.Connection:
         """Set the file aside and begin a new one, unless another kernel has done so already."""
@@ -389,8 +399,7 @@ class Store:
         self.close()
         if path.exists() and path.stat().st_ino == self._inode:
             self._say(f"{path} {why}; it is kept as {_set_aside(path).name}, and a new one is begun.")
-        self._inode = _prepared(path.parent).stat().st_ino
-        self._connection = _migrated(_connected(path, self._patience))
+        self._connection = self._opened(_prepared(path.parent, path.name))
         return self._connection
 
     def _say(self, trouble: str) -> None:
@@ -422,12 +431,12 @@ def _home() -> Path:
     return platformdirs.user_data_path("kimi_magic", appauthor=False)
 
 
-def _prepared(folder: Path) -> Path:
+def _prepared(folder: Path, name: str) -> Path:
     """Make folder and file where there are none, for this user alone."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-    path = folder / FILE
+    path = folder / name
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
     with contextlib.suppress(OSError):
         path.chmod(0o600)
