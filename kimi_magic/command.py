@@ -205,9 +205,10 @@ class SetBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShowUsage:
-    """Show tokens and cost, with a picture if wanted."""
+    """Show tokens and cost, with a picture if wanted; of all turns, or the last of them."""
 
     plot: bool = False
+    everything: bool = False
 
 
 class Show(enum.Enum):
@@ -284,9 +285,12 @@ def _line_budget(rest: str) -> SetBudget:
 
 
 def _line_usage(rest: str) -> ShowUsage:
-    if rest not in ("", "--plot"):
-        raise CommandError(f"`%kimi usage` takes --plot or nothing, not {rest!r}.", hint="--plot: as a picture, too")
-    return ShowUsage(plot=bool(rest))
+    words = rest.split()
+    if not {*words} <= {"--plot", "--all"}:
+        raise CommandError(
+            f"`%kimi usage` takes --plot and --all, not {rest!r}.", hint="--plot: as a picture, too; --all: every turn"
+        )
+    return ShowUsage("--plot" in words, "--all" in words)
 
 
 def _show(word: str, rest: str) -> Show:

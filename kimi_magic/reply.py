@@ -164,7 +164,7 @@ class Reply:
             share = f" ({usage.cached:,} cached)" if usage.cached else ""
             thought = f" ({usage.thinking:,} thinking)" if usage.thinking else ""
             tokens = (f"{usage.input:,} in{share}", f"{usage.output:,} out{thought}")
-        cost = () if self.cost is None or not tokens else (f"${self.cost:.4f}",)
+        cost = () if self.cost is None or not tokens else (present.dollars(self.cost),)
         name = (self.answered_by or self.model).rpartition("/")[2]
         saw = (self.sent.summary,) if self.sent and self.sent.summary else ()
         return (name, present.seconds(self.timing.total), *tokens, *cost, *saw, *self._remarks)

@@ -12,6 +12,7 @@ from kimi_magic import command, history, kernel, models, settings, spending
 from kimi_magic.command import Journal, Private, Show
 from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.options import WORDS
+from kimi_magic.present import dollars
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
 
@@ -97,7 +98,7 @@ def _cost() -> str:
     if books.unpriced == books.replies:
         return ""
     rest = f" (without {books.unpriced} replies that have no price)" if books.unpriced else ""
-    return f", ${books.cost:.4f}{rest}"
+    return f", {dollars(books.cost)}{rest}"
 
 
 def sent(turn: int) -> Sent:
@@ -298,5 +299,5 @@ _ANSWERS: dict[type, Callable[[Any], Report | Sent]] = {
     command.Use: lambda asked: use(asked.endpoint),
     command.SetModel: lambda asked: model(asked.name),
     command.SetBudget: lambda asked: spending.budget(asked.text),
-    command.ShowUsage: lambda asked: spending.usage(plot=asked.plot),
+    command.ShowUsage: lambda asked: spending.usage(plot=asked.plot, everything=asked.everything),
 }
