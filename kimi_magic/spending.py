@@ -152,7 +152,7 @@ def prefix() -> Report:
             str(number),
             f"{one.turn}",
             f"{one.bytes:,}",
-            f"≈ {one.tokens:,}" if one.earlier is not None else "–",
+            f"≈ {one.tokens:,}" if one.tokens else "–",
             f"{one.usage.cached:,}" if one.usage.input else "–",
             "–" if one.share is None else f"≈ {100 * one.share:.0f} %",
             "; ".join(filter(None, ("replayed" if log[number - 1].replayed else "", _broke(one)))),
@@ -160,7 +160,10 @@ def prefix() -> Report:
         for number, one in enumerate(found, 1)
     )
     columns = ("request", "turn", "bytes in common", "tokens possible", "cached", "share", "what broke it")
-    note = "Possible: what an earlier request of the same conversation begins with. Services cache whole blocks: ≈."
+    note = (
+        "Possible: what an earlier request of the same conversation begins with; more, where more was found. "
+        "Services cache whole blocks: ≈."
+    )
     bars = tuple((str(n), (one.usage.input - one.usage.cached, one.usage.cached)) for n, one in enumerate(found, 1))
     picture = Bars("Tokens of each request", ("fresh", "cached"), bars)
     if not rows:
@@ -169,7 +172,9 @@ def prefix() -> Report:
 
 
 def _broke(one: Prefix) -> str:
-    return str(one.broke or ("" if one.earlier is not None else "the first of its conversation"))
+    if one.broke or one.earlier is not None:
+        return str(one.broke or "")
+    return "the first of its conversation" if one.turn == 1 else "its conversation's first in this kernel"
 
 
 def budget(text: str) -> Report:

@@ -474,7 +474,7 @@ def test_what_was_replayed_is_not_what_the_service_could_have_cached(kernel: Ker
     for question in ("one", "two", "three"):
         kernel.run(f"%kimi ask -q {question} <<say a>>")
     told = kernel.value("[row[6] for row in get_ipython().run_line_magic('kimi', 'prefix').rows]")
-    assert told == ["replayed; the first of its conversation", "replayed", "the first of its conversation"]
+    assert told == ["replayed; the first of its conversation", "replayed", "its conversation's first in this kernel"]
 
 
 def test_what_is_loaded_is_for_this_kernel_alone(kernel: Kernel, tmp_path: Path) -> None:
