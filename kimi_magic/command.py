@@ -176,10 +176,14 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Tell of the journal, `save` what this kernel used of it to a file, `load` a file, or `clear` it."""
+    """Tell of the journal, `save` what this kernel used of it to a file, `load` a file, or `clear` it.
+
+    `everything` saves what belongs to replaced turns, too.
+    """
 
     action: Literal["", "save", "load", "clear"] = ""
     path: str = ""
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +388,8 @@ def _line_private(rest: str) -> Private:
 
 def _line_journal(rest: str) -> Journal:
     action, _, path = rest.partition(" ")
-    path = _unquoted(path.strip())
+    everything = action == "save" and path.endswith(" --all")
+    path = _unquoted(path.removesuffix(" --all" if everything else "").strip())
     if rest in ("", "clear"):
         return Journal("clear" if rest else "")
     if action not in _ACTIONS:
@@ -397,7 +402,7 @@ def _line_journal(rest: str) -> Journal:
             f"Recordings are in a file whose name ends with .jsonl, not {path!r}.",
             hint=f"%kimi journal {action} notebook.kimi.jsonl",
         )
-    return Journal(_ACTIONS[action], path)
+    return Journal(_ACTIONS[action], path, everything)
 
 
 _ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load"}

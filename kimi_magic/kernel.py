@@ -316,7 +316,10 @@ def resume() -> Conversation | None:
 
 
 def journal(values: Settings | None = None) -> Journal:
-    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file."""
+    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file.
+
+    One that is not there yet is an error only where nothing else may answer.
+    """
     from kimi_magic.journal import Journal
 
     store = ledger()
@@ -325,7 +328,7 @@ def journal(values: Settings | None = None) -> Journal:
             _state.journal = Journal(store, notebook())
         kept = _state.journal
     if values is not None and values.journal:
-        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError)
+        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError, needed=values.rerun == "only")
     return kept
 
 

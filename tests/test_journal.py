@@ -498,6 +498,47 @@ def test_what_cannot_be_saved_or_loaded_is_told(kernel: Kernel, code: str) -> No
     assert len(cell.text.splitlines()) == 2
 
 
+def rerun(kernel: Kernel, cell: str, text: str) -> None:
+    assert kernel.run(f"%kimi ask -q {text}", metadata={"cellId": cell}).ok
+
+
+def questions(path: Path) -> list[str]:
+    return [json.loads(line)["messages"][-1]["content"][0] for line in path.read_text("utf-8").splitlines()]
+
+
+def test_what_a_later_run_of_its_cell_has_replaced_is_not_saved(kernel: Kernel, tmp_path: Path) -> None:
+    rerun(kernel, "a", "first try")
+    rerun(kernel, "b", "below it")
+    rerun(kernel, "a", "second try")
+    kernel.run("%kimi ask -q --no-history aside\n%kimi ask -q undone\n%kimi undo")
+    told = kernel.run("%kimi journal save x.kimi.jsonl").text
+    assert questions(tmp_path / "x.kimi.jsonl") == ["second try", "aside", "undone"]
+    assert "3 exchanges in x.kimi.jsonl. 2 of replaced turns left out: --all" in told
+    rerun(kernel, "a", "first try")
+    kernel.run("%kimi journal save x.kimi.jsonl")
+    assert questions(tmp_path / "x.kimi.jsonl") == ["first try", "aside"]
+    told = kernel.run("%kimi journal save x.kimi.jsonl --all").text
+    assert questions(tmp_path / "x.kimi.jsonl") == ["first try", "below it", "second try", "aside", "undone"]
+    assert "5 exchanges in x.kimi.jsonl, where 2 exchanges were before." in told
+
+
+def test_a_file_of_the_settings_may_be_written_later(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("os.environ['KIMI_JOURNAL'] = 'later.kimi.jsonl'")
+    assert kernel.run("%kimi ask -q hi").ok
+    assert "later.kimi.jsonl is not there yet" in kernel.run("%kimi journal").text
+    assert kernel.run("%kimi ask --rerun only hi").reply["ename"] == "SettingError"
+    kernel.run("%kimi journal save later.kimi.jsonl")
+    kernel.run("%kimi reset")
+    assert kernel.run("%kimi ask -q --rerun only hi").ok
+    assert len(seen.all()) == 1
+    kernel.run("del os.environ['KIMI_JOURNAL']")
+
+
+def test_what_was_cleared_is_not_what_was_never_asked(kernel: Kernel) -> None:
+    kernel.run("%kimi ask -q hi\n%kimi journal clear")
+    assert "in the journal no more" in kernel.run("%kimi journal save x.kimi.jsonl").text
+
+
 def test_a_file_that_is_there_survives_a_failed_save(kernel: Kernel, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").mkdir()
     kernel.run("%%kimi --no-history\nhi")

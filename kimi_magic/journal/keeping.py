@@ -27,7 +27,7 @@ from kimi_magic.store import Exchange, Store
 from kimi_magic.transport import Emit, Limits, Transport
 from kimi_magic.wire import Request
 
-__all__ = ["Journal", "Replay", "Sizes"]
+__all__ = ["Journal", "Replay", "Saved", "Sizes"]
 
 _COMPARED = 300
 """How many of the latest exchanges are compared with a request that is not recorded."""
@@ -84,6 +84,22 @@ class Sizes:
     characters: int
     loaded: int
     used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How many exchanges a file holds now, how many it held before, and how many were left out as replaced."""
+
+    count: int
+    before: int
+    left_out: int
+
+
+def _count_lines(path: Path) -> int:
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
 
 class Replay:
@@ -279,18 +295,30 @@ class Journal:
         except StoreError as error:
             self._trouble = error
 
-    def save(self, path: Path, permit: Callable[[Iterable[str]], None] = lambda _: None) -> int:
-        """Write what this kernel used, in order, to a file; give how many. Raises CommandError and StoreError.
+    def save(
+        self,
+        path: Path,
+        permit: Callable[[Iterable[str]], None] = lambda _: None,
+        replaced: Iterable[Reply] = (),
+        stay: Iterable[Reply] = (),
+    ) -> Saved:
+        """Write what this kernel used, in order, to a file. Raises CommandError and StoreError.
 
-        `permit` is given every text that would be written, and raises where it must not be.
+        `permit` is given every text that would be written, and raises where it must not be. What was exchanged for a
+        reply that was `replaced`, and for none that stays, is left out.
         """
+        out = _keys(replaced) - _keys(stay)
+        used = {portable: key for portable, key in self._used.items() if key not in out}
         found = [
             self._loaded[portable][0] if portable in self._loaded else self._store.exchange(key)
-            for portable, key in self._used.items()
+            for portable, key in used.items()
         ]
         exchanges = [(json.loads(one.request), json.loads(one.reply)) for one in found if one is not None]
+        if not exchanges and self._used:
+            raise CommandError("What this kernel asked is in the journal no more.", hint="Run the notebook again.")
         if not exchanges:
             raise CommandError("This kernel has not asked anything yet.", hint="Run the notebook first.")
+        before = _count_lines(path)
         permit(itertools.chain.from_iterable(files.texts(request, reply) for request, reply in exchanges))
         draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
@@ -300,7 +328,7 @@ class Journal:
             with contextlib.suppress(OSError):
                 draft.unlink()
             raise CommandError(f"{path} cannot be written: {exc.strerror}.", hint="Name another place.") from None
-        return len(exchanges)
+        return Saved(len(exchanges), before, len(self._used) - len(used))
 
     def load(self, path: Path, problem: type[KimiError] = CommandError) -> int:
         """Take the exchanges of a file in, for this kernel alone; give how many. Raises `problem` with the line."""
@@ -317,9 +345,9 @@ class Journal:
         self._files.add(path)
         return len(found)
 
-    def load_once(self, path: Path, problem: type[KimiError]) -> None:
-        """Load a file unless that was done before."""
-        if path not in self._files:
+    def load_once(self, path: Path, problem: type[KimiError], *, needed: bool = True) -> None:
+        """Load a file unless that was done before; one that is not `needed` may be written later."""
+        if path not in self._files and (needed or path.exists()):
             self.load(path, problem)
 
     def forget(self, gone: Iterable[Reply], stay: Iterable[Reply], *, everything: bool = False) -> None:
