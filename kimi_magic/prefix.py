@@ -206,7 +206,8 @@ def _broken(earlier: Round, one: Round, common: _Common, tokens: int, known: _Kn
     if common.messages < min(len(before), len(now)):
         place, how = _difference(before, now, common.messages)
         old, new = before[common.messages], now[common.messages]
-        part = _removed(earlier, place, before.index(new, place + 1)) if how == "removed" else _part(one, place)
+        named = one if how == "inserted" or old.role != new.role else earlier
+        part = _removed(earlier, place, before.index(new, place + 1)) if how == "removed" else _part(named, place)
         inner = _item(old, new, known.items) if how == "changed" and old.role == new.role == "user" else None
         if inner is not None:
             part, how = f"{part}, its part {inner[0]}", inner[1]
