@@ -23,6 +23,7 @@ from kimi_magic.command import (
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Usage
+from kimi_magic.present import dollars
 from kimi_magic.report import Report
 
 __all__ = [
@@ -93,7 +94,7 @@ def _row(turn: Turn, state: str) -> tuple[str, ...]:
         f"In [{turn.origin.count}]" if turn.origin.count else "–",
         _first_words(turn.words),
         tokens,
-        "replayed" if reply.recorded else "–" if reply.cost is None else f"${reply.cost:.4f}",
+        "replayed" if reply.recorded else "–" if reply.cost is None else dollars(reply.cost),
         " · ".join(filter(None, (state, "cut" if reply.cut else ""))),
     )
 
