@@ -193,7 +193,7 @@ def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
     opening = tuple(_message_from(message, picture) for message in data["opening"])
     reply = {name: value for name, value in data["reply"].items() if name in _REPLY}
     reply |= {"usage": Usage(**reply.get("usage", {})), "timing": Timing(**reply.get("timing", {}))}
-    reply |= {name: tuple(reply[name]) for name in ("badges",) if name in reply}
+    reply |= {name: tuple(reply[name]) for name in ("badges", "exchanges") if name in reply}
     if "tool_calls" in reply:
         reply["tool_calls"] = tuple(tuple(call) for call in reply["tool_calls"])
     if "sent" in reply:

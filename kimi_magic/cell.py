@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import kernel
-from kimi_magic.command import Ask, Context
+from kimi_magic.command import Ask, Context, conversation_name
 from kimi_magic.context.registry import Describe
 from kimi_magic.errors import CommandError, Interrupted, KimiError
 
@@ -82,6 +82,7 @@ def ask(  # only the text and objects are meant to be positional
     }
     options = {name: value for name, value in given.items() if value is not None}
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    session = conversation_name(session, "session=") if session else ""
     context = Context(cells=cells, raw=True, rows=rows, columns=wanted, full=full, detail=detail)
     return run(current_shell(), Ask(text, "", options, new, history, quiet, context, session=session), objects)
 

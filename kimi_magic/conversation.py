@@ -70,6 +70,12 @@ class Turn:
         return _INSIDE.sub(lambda found: unescape(found[1]), own)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text of it: what was asked, how its parts were named, what was thought and said."""
+        named = tuple(item.source for item in self.reply.sent.items) if self.reply.sent else ()
+        return (*(message.text for message in self.opening), *named, self.reply.thinking, self.reply.text)
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """What this turn adds to later requests: nothing, where no word of a reply came."""
         if not self.reply.text:

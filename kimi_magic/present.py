@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -15,6 +16,7 @@ from kimi_magic.messages import Part, Text
 
 __all__ = [
     "body",
+    "dollars",
     "footer",
     "notice",
     "page",
@@ -135,6 +137,12 @@ def plain(parts: Iterable[Part]) -> str:
 def titled(title: str, html: str) -> str:
     """Put a title above a piece of HTML."""
     return f'<div class="{_PLAIN}" style="{_FAINT};margin:.6em 0 .2em">{escape(title)}</div>{html}'
+
+
+def dollars(amount: float) -> str:
+    """Write US dollars: four digits after the point, and more where less than two of them would say anything."""
+    digits = 4 if amount <= 0 else min(max(4, 1 - math.floor(math.log10(amount))), 9)
+    return f"${amount:.{digits}f}"
 
 
 def seconds(time: float) -> str:

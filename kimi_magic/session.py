@@ -271,23 +271,24 @@ class Session:
 
     def _ended(self, keeping: Keeping, request: Request, reply: Reply) -> None:
         conversation, turn = keeping.conversation, replace(keeping.turn, reply=reply)
+        turns = tuple(each.number for each in conversation.seen(turn.parent))
         try:
             if turn.messages and keeping.keep:
-                conversation.append(turn)
+                turns = (*turns, conversation.append(turn).number)
                 self._name(conversation)
                 self.save(conversation)
                 if not keeping.aside:
                     self.conversation = conversation
-            self._log(reply, request, conversation.affinity)
+            self._log(reply, request, conversation.affinity, turns)
             self.books.settle(keeping.hold, reply, reply.sent.endpoint if reply.sent else "", conversation.id)
         finally:
             self._give_turn()
 
-    def _log(self, reply: Reply, request: Request, affinity: str) -> None:
+    def _log(self, reply: Reply, request: Request, affinity: str, turns: tuple[int, ...]) -> None:
         if reply.text or reply.thinking or reply.usage != Usage():
             items = reply.sent.items if reply.sent else ()
             replayed = bool(reply.recorded)
-            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed))
+            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed, turns))
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays, and so does the old one, under its name."""

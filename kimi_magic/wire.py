@@ -38,7 +38,10 @@ Dialect = Literal["run", "chat", "openai"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: what is asked of which model. None means: not sent, the model's own default holds."""
+    """One request: what is asked of which model. None means: not sent, the model's own default holds.
+
+    `wanted` is the limit that a budget has made smaller to `max_tokens`, 0 where none has.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -46,6 +49,7 @@ class Request:
     temperature: float | None = None
     top_p: float | None = None
     effort: str | None = None
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
