@@ -23,6 +23,7 @@ LAYERS = [
     "models",
     # pure functions
     "command",
+    "leaks",
     "wire",
     "refusals",
     "highlight",
