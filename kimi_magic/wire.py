@@ -255,7 +255,10 @@ class Decoder:
         if thinking := delta.get("reasoning_content") or delta.get("reasoning"):
             events += self._written(ThinkingDelta, _text(thinking))
         if content := delta.get("content"):
-            events += self._written(TextDelta, _text(content))
+            if not self._leaks and isinstance(content, str):  # nearly every frame of a long reply
+                events.append(TextDelta(content))
+            else:
+                events += self._written(TextDelta, _text(content))
         for call in delta.get("tool_calls") or ():
             events += self._call(call)
         return events
