@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from kimi_magic import request as compose
 from kimi_magic.books import Hold
-from kimi_magic.calls import Outcome, Round, interrupted
+from kimi_magic.calls import Outcome, Round, interrupted, plain_id, plain_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError, InvalidReply, KimiError, RequestRefused
 from kimi_magic.events import Event, Idle
@@ -318,10 +319,14 @@ class Asking:
 def _numbered(calls: tuple[ToolCall, ...], said: tuple[Message, ...]) -> tuple[ToolCall, ...]:
     """Give each call an id of its own: Kimi begins anew with functions.NAME:0 in every reply (wire.md §2.4)."""
     taken = {call.id for message in said for call in message.calls}
-    count = sum(len(message.calls) for message in said)
+    numbers = itertools.count(sum(len(message.calls) for message in said))
     numbered = []
-    for number, call in enumerate(calls, count):
-        own = call.id if call.id and call.id not in taken else f"functions.{call.name}:{number}"
+    for call, number in zip(calls, numbers, strict=False):
+        own = call.id if plain_id(call.id) else ""
+        for more in itertools.count(number):
+            if own and own not in taken:
+                break
+            own = f"functions.{plain_name(call.name)}:{more}"
         taken.add(own)
         numbered.append(replace(call, id=own))
     return tuple(numbered)

@@ -33,6 +33,7 @@ __all__ = [
     "decode_failure",
     "encode",
     "encode_message",
+    "message_as_sent",
 ]
 
 Dialect = Literal["run", "chat", "openai"]
@@ -98,7 +99,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
     """
     body: dict[str, Any] = {
-        "messages": [_message(message, thinks=dialect != "openai") for message in request.messages],
+        "messages": [message_as_sent(message, thinks=dialect != "openai") for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
@@ -123,7 +124,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
 
 def encode_message(message: Message) -> bytes:
     """Give the canonical bytes of one message, as they stand in a request."""
-    return canonical(_message(message))
+    return canonical(message_as_sent(message))
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -144,7 +145,7 @@ def _form(form: Form) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _message(message: Message, *, thinks: bool = True) -> dict[str, Any]:
+def message_as_sent(message: Message, *, thinks: bool = True) -> dict[str, Any]:
     """Content beside calls is "" and never null, which the service refuses; thinking goes back with calls alone."""
     shape: dict[str, Any] = {"role": message.role, "content": _content(message)}
     if message.answers:
