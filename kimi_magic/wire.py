@@ -215,7 +215,7 @@ class Decoder:
             self._done = True
             return self._rest()
         try:
-            frame = json.loads(data)
+            frame = _loads(data)
         except ValueError:
             raise Failed(Failure(f"A frame of the reply is not JSON: {data[:80]!r}")) from None
         if not isinstance(frame, dict):
@@ -363,10 +363,23 @@ def _words(body: bytes) -> str:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        frame = json.loads(body)
+        frame = _loads(body.decode("utf-8-sig"))
     except ValueError:
         return None
     return frame if isinstance(frame, dict) else None
+
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _loads(text: str) -> Any:
+    """Decode JSON; half a surrogate pair becomes U+FFFD: it has no UTF-8, and nothing could be sent after it."""
+    value = json.loads(text)
+    if _HALF.search(text) is None:
+        return value
+    return json.loads(
+        json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
 
 
 def _unwrap(frame: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ each, text beside them, thinking, and whether the reply streams.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from dataclasses import dataclass
@@ -15,10 +16,7 @@ import pytest
 
 import kimi_magic
 from kimi_magic import kernel
-from kimi_magic.asking import _numbered
-from kimi_magic.calls import Outcome, Round
 from kimi_magic.local.directives import SHAPES
-from kimi_magic.messages import ToolCall
 from tests.dialogues import messages_of, raw_messages_of, requires_answers
 
 if TYPE_CHECKING:
@@ -127,7 +125,7 @@ def test_a_dialogue_answers_every_call_and_goes_on(number: int, seen: Seen) -> N
     assert "Ada" in kimi_magic.ask("What is my name?", quiet=True).text
     requests = seen.all()
     assert len(requests) == len(dialogue.rounds) + 2
-    for earlier, later in zip(requests, requests[1:], strict=False):
+    for earlier, later in itertools.pairwise(requests):
         assert raw_messages_of(later).startswith(raw_messages_of(earlier).removesuffix("]"))
     assert len({json.dumps(json.loads(str(request["body"]))["tools"]) for request in requests[:-1]}) == 1
     requires_answers(messages_of(requests[-1]), sum(map(len, dialogue.rounds)))

@@ -279,6 +279,15 @@ def test_a_whole_reply_is_read_for_calls_too() -> None:
     assert made(wire.decode_body(json.dumps(old).encode())) == [("", "f", '{"a": 1}')]
 
 
+def test_half_a_character_cannot_keep_the_conversation_from_going_on() -> None:
+    assert decode('{"choices":[{"delta":{"content":"\\ud83d\\ude00 \\uD83d"}}]}', STOP)[0] == "😀 \ufffd"
+    arguments = json.dumps({"a": "\ud83d"})
+    assert called(fragment(arguments, name="f"), fragment({"a": "\ud83d"}, name="g")) == [
+        ("", "f", arguments),
+        ("", "g", '{"a": "\ufffd"}'),
+    ]
+
+
 COMPLETION = {"model": "m", "choices": [{"message": {"content": "Hi", "reasoning": "hm"}, "finish_reason": "stop"}]}
 
 
