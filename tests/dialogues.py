@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 Request = dict[str, Any]
@@ -35,6 +36,6 @@ def requires_answers(messages: list[dict[str, Any]], calls: int) -> None:
         seen += waiting
         for call in message.get("tool_calls", ()):
             assert isinstance(json.loads(call["function"]["arguments"]), dict)
-            assert call["function"]["name"].replace("_", "").replace("-", "").isalnum()
+            assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", call["function"]["name"])
     assert waiting == []
     assert len(set(seen)) == len(seen) == calls

@@ -20,9 +20,6 @@ from kimi_magic.local.directives import SHAPES
 from tests.dialogues import messages_of, raw_messages_of, requires_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from kimi_magic.local.launch import Local
     from tests.conftest import Seen
 
 
@@ -104,16 +101,7 @@ class Dialogue:
         return f"My name is Ada.<<calls {self.shape}>>{self.frames}" + "<<then>>".join([*parts, "<<say All done.>>"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def here(server: Local) -> Iterator[None]:
-    """Asks in this process, without a shell."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KIMI_LOCAL_URL", server.url)
-        patch.setenv("KIMI_LOCAL_TOKEN", server.token)
-        yield
-        kernel.close()
-
-
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("number", range(200))
 def test_a_dialogue_answers_every_call_and_goes_on(number: int, seen: Seen) -> None:
     dialogue = Dialogue.drawn(number)
