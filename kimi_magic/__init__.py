@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kimi_magic.cell import ask, describe, private
     from kimi_magic.errors import Interrupted, InvalidReply, KimiError
+    from kimi_magic.function import fn
     from kimi_magic.reply import Reply
     from kimi_magic.tools import tool
 
@@ -27,6 +28,7 @@ __all__ = [
     "Reply",
     "ask",
     "describe",
+    "fn",
     "load_ipython_extension",
     "private",
     "tool",
@@ -40,6 +42,7 @@ _HOMES = {
     "KimiError": "errors",
     "Reply": "reply",
     "describe": "cell",
+    "fn": "function",
     "InvalidReply": "errors",
     "private": "cell",
     "tool": "tools",

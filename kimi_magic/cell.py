@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["ask", "describe", "painted", "preview", "private", "run"]
+__all__ = ["ask", "describe", "painted", "preview", "private", "run", "unpainted"]
 
 _DEST_FIRST = "Names are looked up in the notebook. A variable for the reply stands first: %%kimi answer -c df"
 
@@ -152,6 +152,19 @@ def run(
     return reply
 
 
+def unpainted(asked: Ask, objects: Sequence[object] = (), out: Output | None = None) -> Asking:
+    """Send a question and give its events: it is painted nowhere and delivered nowhere. See `ask` for what it raises.
+
+    `out` is what the reply has to be. Use it in a `with` block, or call `close`.
+    """
+    shell = current_shell()
+    values = kernel.resolve(asked.options)
+    tools = _toolbox(shell, asked, values)
+    with _waiting(None, values, None) as waiting:
+        gathered = _gathered(shell, asked, objects, values, None, None, waiting, out)
+    return kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out)
+
+
 def preview(
     shell: InteractiveShell | None,
     asked: Ask,
@@ -246,7 +259,7 @@ def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
     out, like = asked.out, asked.like
     if isinstance(out, str) and out.replace(" ", "").startswith("like="):
         out, like = "", template.value_of(out.partition("=")[2].strip(), _namespace(shell))
-    return schema.output(out or None, like, _namespace(shell))
+    return schema.output(out or None, like, _namespace(shell), private=kernel.guard().hides)
 
 
 def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Toolbox | None:

@@ -66,8 +66,11 @@ class KimiError(Exception):
     """Base of all errors of this package.
 
     `hint` is the next step, in one line. `status` (HTTP), `code` (Workers AI) and `request_id` (what to quote to
-    Cloudflare) are set where a server answered. `reply` is the Reply that had arrived before the error, None for none.
+    Cloudflare) are set where a server answered. `reply` is the Reply that had arrived before the error, None for none;
+    `done` what a map had done before it: the values, None for those that are missing.
     """
+
+    done: Any = None
 
     def __init__(
         self,
@@ -227,11 +230,15 @@ class LocalModelError(KimiError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the reply. `reply` holds what had arrived, None for nothing."""
+    """The user stopped the reply. `reply` holds what had arrived, None for nothing.
 
-    def __init__(self, reply: Any = None) -> None:
-        super().__init__("Stopped.")
+    `done` is what a map had done before: the values, None for those that are missing.
+    """
+
+    def __init__(self, reply: Any = None, done: Any = None, told: str = "Stopped.") -> None:
+        super().__init__(told)
         self.reply = reply
+        self.done = done
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]

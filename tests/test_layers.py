@@ -34,10 +34,11 @@ LAYERS = [
     "bars",
     "report",
     "schema",
+    "declaration",
     "sent",
     "calls",
     "card",
-    "rows",
+    "values",
     "reply",
     "prefix",
     "context",
@@ -61,6 +62,9 @@ LAYERS = [
     "others",
     "render",
     "cell",
+    "progress",
+    "mapping",
+    "function",
     "history",
     "spending",
     "status",
@@ -76,7 +80,7 @@ ONLY_IN = {
     "httpx_sse": {"transport"},
     "asyncio": {"iothread", "transport", "journal", "kernel", "tools"},
     "nest_asyncio2": {"tools"},
-    "IPython": {"others", "render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
+    "IPython": {"others", "render", "cell", "progress", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
 }
@@ -169,12 +173,15 @@ def test_one_module_drives_event_loops_from_inside() -> None:
 def test_public_names_are_pinned() -> None:
     assert sorted(kimi_magic.__all__) == [
         "Interrupted",
+        "InvalidReply",
         "KimiError",
         "Reply",
         "ask",
         "describe",
+        "fn",
         "load_ipython_extension",
         "private",
+        "tool",
         "unload_ipython_extension",
     ]
     assert all(getattr(kimi_magic, name) for name in kimi_magic.__all__)

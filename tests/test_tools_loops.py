@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,7 @@ async def take(n: int):
 
 async def slow(seconds: float):
     try:
+        print("begun", flush=True)
         await asyncio.sleep(seconds)
         print("slept")
     finally:
@@ -105,11 +108,17 @@ def test_messages_that_come_meanwhile_are_all_answered_in_their_order(kernel: Ke
 
 @pytest.mark.parametrize("begin", ["", "await asyncio.sleep(0)\n"])
 def test_an_interrupt_cancels_and_cleans_up(kernel: Kernel, begin: str) -> None:
-    code = f"{begin}ended.clear()\ntry:\n    print('begun')\n    go('slow {{\"seconds\":600}}')\n"
+    code = f"{begin}ended.clear()\ntry:\n    go('slow {{\"seconds\":600}}')\n"
     code += "except KeyboardInterrupt:\n    print('stopped', ended)"
-    cell = kernel.run(code, watch=kernel.interrupt_when(lambda message: "begun" in str(message["content"])))
+    cell = kernel.run(code, watch=kernel.interrupt_when(lambda message: message["msg_type"] == "stream"))
     assert "stopped [600.0]" in cell.text
     assert kernel.run("print(go('sync {\"n\":2}'))").ok
+
+
+def test_an_interrupt_that_came_just_before_is_heard(kernel: Kernel) -> None:
+    code = "await asyncio.sleep(0)\nended.clear()\nimport os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    code += "try:\n    go('slow {\"seconds\":600}')\nexcept KeyboardInterrupt:\n    print('stopped', ended)"
+    assert "stopped [600.0]" in kernel.run(code).text
 
 
 def test_a_tool_that_blocks_the_loop_is_stopped(kernel: Kernel) -> None:
@@ -123,11 +132,9 @@ def test_a_task_that_a_tool_leaves_ends_nobody(kernel: Kernel) -> None:
 
 def test_from_another_thread_tools_run_on_the_loop_of_the_kernel(kernel: Kernel) -> None:
     kernel.run(
-        "found = []\nevent = asyncio.Event()\nasync def take_here(n: int):\n    await event.wait()\n    return 'here'"
-    )
-    kernel.run(
-        "fill_event.clear()\n"
-        "thread = threading.Thread(target=lambda: found.append(go('take {\"n\":1}', 'sync {\"n\":3}')))\nthread.start()\n"
+        "found = []\nfill_event.clear()\n"
+        "thread = threading.Thread(target=lambda: found.append(go('take {\"n\":1}', 'sync {\"n\":3}')))\n"
+        "thread.start()"
     )
     kernel.run("await fill()\nwhile not found: await asyncio.sleep(0.05)")
     assert "'filled'" in str(kernel.value("found"))
@@ -144,11 +151,8 @@ def test_from_another_thread_a_busy_cell_does_not_keep_from_stopping(kernel: Ker
 
 
 def test_a_script_has_a_loop_for_each_thread(tmp_path: Any) -> None:
-    import subprocess
-    import sys
-
     code = SET_UP.replace('"take,slow,block,leave,sync"', '"slow,sync"')
-    code += "print(go('slow {\"seconds\":0}'))\nthread = threading.Thread(target=lambda: print(go('slow {\"seconds\":0}')))\n"
+    code += "def say():\n    print(go('slow {\"seconds\":0}'))\nsay()\nthread = threading.Thread(target=say)\n"
     code += "thread.start(); thread.join()\nassert 'nest_asyncio2' not in sys.modules"
     script = tmp_path / "script.py"
     script.write_text(code, "utf-8")
@@ -158,17 +162,13 @@ def test_a_script_has_a_loop_for_each_thread(tmp_path: Any) -> None:
 
 
 def test_ctrl_c_in_a_script_cancels(tmp_path: Any) -> None:
-    import signal
-    import subprocess
-    import sys
-
     code = SET_UP.replace('"take,slow,block,leave,sync"', '"slow,sync"')
-    code += "print('begun', flush=True)\ntry:\n    go('slow {\"seconds\":600}')\nexcept KeyboardInterrupt:\n    print(ended)"
+    code += "try:\n    go('slow {\"seconds\":600}')\n"
+    code += "except KeyboardInterrupt:\n    print(ended)"
     script = tmp_path / "script.py"
     script.write_text(code, "utf-8")
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
-    threading.Event().wait(0.5)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[0] == "[600.0]\n"

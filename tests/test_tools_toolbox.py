@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from kimi_magic.messages import Image, Text
 from kimi_magic.tools import Call, Outcome, Tool, named, tool
 from kimi_magic.tools.calls import interrupted
 from kimi_magic.tools.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def look(room: int = 12_000) -> Look:
@@ -263,7 +267,7 @@ def test_a_tool_on_another_thread_has_its_limit_too() -> None:
 
 def test_sync_tools_run_on_this_thread_one_after_another_and_print_here(capsys: pytest.CaptureFixture[str]) -> None:
     def say(n: int) -> int:
-        print(n)
+        print(n)  # noqa: T201  # what is tested
         return threading.get_ident()
 
     found = list(box(Tool("say", say)).run([call("say", n, n=n) for n in range(3)]))
@@ -311,8 +315,6 @@ def test_a_tool_may_be_called_from_a_coroutine() -> None:
         "    return [o.text for o in Toolbox(named([nap], {}), {}, Look(Guard())).run([Call('1', 'nap', '{}')])]\n"
         "print(asyncio.run(main()))"
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "['slept']\n", done.stderr
     assert only(nap).text == "slept"
@@ -322,7 +324,15 @@ def test_a_function_that_gives_a_coroutine_is_awaited() -> None:
     async def inner(n: int) -> int:
         return n + 1
 
-    assert only(lambda: inner(1)).text == "2"
+    async def fails() -> None:
+        raise ValueError("inner")
+
+    heard: list[Call] = []
+    tools = (Tool("f", lambda: inner(1)), Tool("g", lambda: fails()))  # noqa: PLW0108  # a function that is not async
+    first, second = Toolbox(tools, {}, look(), starting=heard.append).run([call("f"), call("g")])
+    assert (first.text, second.text.splitlines()[0]) == ("2", "ValueError: inner")
+    assert 'raise ValueError("inner")' in second.text
+    assert [one.name for one in heard] == ["f", "g"]
 
 
 def test_generators_give_their_values_and_endless_ones_a_thousand() -> None:
@@ -339,6 +349,19 @@ def test_generators_give_their_values_and_endless_ones_a_thousand() -> None:
     outcome = only(count_slowly)
     assert len(outcome.value) == 1_000
     assert "read up to 1,000 values" in outcome.text
+
+
+def test_each_call_is_announced_before_it_runs() -> None:
+    heard: list[str] = []
+
+    def work(n: int) -> None:
+        assert heard[-1] == f"functions.work:{n}"
+
+    tools = (Tool("work", work),)
+    toolbox = Toolbox(tools, {}, look(), starting=lambda one: heard.append(one.id))
+    found = list(toolbox.run([call("work", 0, n=0), call("zzz"), call("work", 1, n=1)]))
+    assert [outcome.state for outcome in found] == ["unknown", "done", "done"]
+    assert heard == ["functions.work:0", "functions.work:1"]
 
 
 def test_stopping_from_another_thread_answers_what_is_left() -> None:
@@ -472,6 +495,29 @@ def test_pictures_follow_as_parts() -> None:
     assert "[The picture follows.]" in outcome.text
 
 
+def test_a_model_without_eyes_gets_no_pictures() -> None:
+    from dataclasses import replace
+
+    from PIL import Image as Pillow
+
+    tools = (Tool("f", lambda: Pillow.new("RGB", (8, 8))),)
+    outcome = one(Toolbox(tools, {}, replace(look(), pictures=False)), call("f"))
+    assert outcome.parts == ()
+    assert "picture not sent" in outcome.text
+
+
+def test_a_path_is_its_name_and_no_file_is_read(tmp_path: Path) -> None:
+    from PIL import Image as Pillow
+
+    Pillow.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    outcome = only(lambda: tmp_path / "private.png")
+    assert (outcome.text, outcome.parts) == (str(tmp_path / "private.png"), ())
+
+
+def test_an_empty_text_is_said() -> None:
+    assert only(lambda: "").text == "(an empty text)"
+
+
 def test_a_tool_can_say_itself_what_is_sent() -> None:
     outcome = only(lambda: Description.of("table", "what it says of 123-45-6789", columns=("a",), rows=3))
     assert (outcome.text, outcome.handle) == ("what it says of [private: ssn]", "")
@@ -504,6 +550,27 @@ def test_a_handle_is_passed_as_the_live_object() -> None:
     assert "there is kimi_1, mine" in one(toolbox, call("head", df="_hidden", n=1)).text
     assert one(toolbox, call("head", df=5, n=1)).state == "invalid"
     assert one(toolbox, call("count", items="kimi_9", name="x")).state == "invalid"
+
+
+def test_what_json_cannot_hold_may_be_none() -> None:
+    def size(df: pd.DataFrame | None = None, rows: list[int] | None = None) -> str:
+        return f"{df is None} {rows}"
+
+    toolbox = box(Tool("size", size), namespace={"kimi_1": [1]})
+    assert one(toolbox, call("size", df=None, rows="kimi_1")).text == "True [1]"
+    assert one(toolbox, call("size")).text == "True None"
+    assert one(toolbox, call("size", df=5, rows="kimi_1")).state == "invalid"
+
+
+def test_a_default_that_json_cannot_hold_is_not_offered() -> None:
+    usual = pd.DataFrame({"a": [1]})
+
+    def size(rows: int, df: pd.DataFrame = usual, values: np.ndarray = np.zeros(3)) -> int:  # noqa: B008  # what people write
+        return len(df) + len(values) + rows
+
+    toolbox = box(Tool("size", size))
+    assert list(toolbox.tools["size"].schema["properties"]) == ["rows"]
+    assert one(toolbox, call("size", rows=1)).text == "5"
 
 
 def test_the_model_is_told_to_name_what_json_cannot_hold() -> None:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from .directives import Script, parse
+from .directives import Call, Script, parse
 from .engine import Ask, Json, text_of
+from .prose import calls_for
 
 
 def questions(messages: list[Json]) -> list[int]:
@@ -28,9 +29,14 @@ def after_question(messages: list[Json]) -> list[Json]:
     return messages[max(questions(messages), default=-1) + 1 :]
 
 
-def parts(messages: list[Json]) -> tuple[Script, ...]:
-    """Read the script of the last question, round by round. Raises ValueError for one that cannot be understood."""
+def parts(messages: list[Json], tools: list[Json] | None = None) -> tuple[Script, ...]:
+    """Read the script of the last question, round by round. Raises ValueError for one that cannot be understood.
+
+    A question without a script calls the tools that it names in `backticks`.
+    """
     rounds = parse(asked(messages))
+    if rounds == (Script(),) and (calls := calls_for(asked(messages), tools or [])):
+        return (Script(calls=tuple(Call(name, arguments) for name, arguments in calls)),)
     if rounds == (Script(),) and (again := parse(asked(messages, 1))[-1].again) is not None:
         return (Script(said=(again,)),)
     return rounds

@@ -85,7 +85,7 @@ class Scripted:
     def read(self, ask: Ask) -> Script:
         """Parse the question, and find the part for this round; what cannot be understood is refused."""
         try:
-            rounds = parts(ask.messages)
+            rounds = parts(ask.messages, ask.body.get("tools"))
             for fault in (fault for script in rounds for fault in script.faults):
                 faults.check(fault)
         except ValueError as exc:

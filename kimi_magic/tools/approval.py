@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from kimi_magic.context.description import shortened
+from kimi_magic.context.objects.saying import said
+from kimi_magic.tools.arguments import Named
 from kimi_magic.tools.functions import Tool
 
 __all__ = ["Approval", "Policy", "Unanswered", "agreed", "brief", "shown"]
@@ -50,13 +52,18 @@ def shown(arguments: Mapping[str, Any]) -> str:
 
 
 def _line(name: str, value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
-    if isinstance(value, str) and "\n" not in value:
-        text = json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, Named) or (isinstance(value, str) and "\n" in value) else _written(value)
     lines = [piece for line in text.split("\n") for piece in _pieces(_seen(line))]
     if len(lines) == 1:
         return f"{_seen(name)} = {lines[0]}"
     return "\n".join([f"{_seen(name)} =", *(f"    {line}" for line in lines)])
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=said)
+    except (TypeError, ValueError, RecursionError):  # keys that are no texts, a ring
+        return said(value)
 
 
 def _pieces(line: str) -> list[str]:
@@ -71,4 +78,5 @@ def _seen(line: str) -> str:
 
 def brief(arguments: str, longest: int = 100) -> str:
     """Write arguments in one line, cut in the middle."""
-    return shortened(_seen(" ".join(arguments.split())), longest)
+    ends = arguments if len(arguments) < 100 * longest else arguments[: 10 * longest] + " … " + arguments[-longest:]
+    return shortened(_seen(" ".join(ends.split())), longest)

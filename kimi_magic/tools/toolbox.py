@@ -16,6 +16,7 @@ from kimi_magic.tools import approval, arguments, faults, loops, results
 from kimi_magic.tools.calls import Call, Outcome, State, interrupted
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
+from kimi_magic.tools.watchdog import ctrl_c_raises
 from kimi_magic.wire import Function
 
 __all__ = ["Toolbox"]
@@ -31,11 +32,12 @@ class _Ready:
 
     call: Call
     tool: Tool
-    given: inspect.BoundArguments
+    given: arguments.Bound
 
     def begin(self) -> Any:
         """Call the function."""
-        return self.tool.function(*self.given.args, **self.given.kwargs)
+        given = self.given.arguments
+        return self.tool.function(*given.args, **given.kwargs)
 
 
 class Toolbox:
@@ -83,6 +85,10 @@ class Toolbox:
         All are checked and asked for first, then the async ones run together, then the others one after another on
         this thread. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
         """
+        with ctrl_c_raises():
+            yield from self._answers(calls)
+
+    def _answers(self, calls: Sequence[Call]) -> Iterator[Outcome]:
         look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
         ready: list[_Ready] = []
         for call in calls:
@@ -92,7 +98,9 @@ class Toolbox:
             else:
                 ready.append(checked)
         together = [one for one in ready if one.tool.asynchronous]
-        yield from self._together(together, look)
+        for one in together:
+            self.starting(one.call)
+        yield from self._together([(one, one.begin) for one in together], look)
         for one in ready:
             if one.tool.asynchronous:
                 continue
@@ -104,7 +112,7 @@ class Toolbox:
     def _checked(self, call: Call, look: Look) -> _Ready | Outcome:
         tool = self.tools.get(call.name)
         if tool is None:
-            near = near_names(call.name, self.tools)[:3] or sorted(self.tools)[:20]
+            near = near_names(call.name[:80], self.tools)[:3] or sorted(self.tools)[:20]
             there = f" There is {', '.join(near)}." if near else ""
             return self._said(call, f"There is no tool {call.name[:80]!r}.{there}", "unknown", look)
         try:
@@ -113,14 +121,12 @@ class Toolbox:
             return self._said(call, f"The arguments do not fit, so it was not called.\n{reason}", "invalid", look)
         except Exception as error:  # noqa: BLE001  # the user's own validators, and what they may raise
             return self._said(call, f"The arguments cannot be read: {type(error).__name__}.", "invalid", look)
-        refusal = approval.agreed(tool, _as_given(given), self._policy, self._ask)
+        refusal = approval.agreed(tool, given.shown, self._policy, self._ask)
         return self._said(call, refusal, "refused", look) if refusal else _Ready(call, tool, given)
 
-    def _together(self, ready: Sequence[_Ready], look: Look) -> Iterator[Outcome]:
-        waiting = dict(enumerate(ready))
-        for one in ready:
-            self.starting(one.call)
-        works = [loops.Work(one.begin, one.tool.timeout) for one in ready]
+    def _together(self, begun: Sequence[tuple[_Ready, Callable[[], Any]]], look: Look) -> Iterator[Outcome]:
+        waiting = {number: one for number, (one, _) in enumerate(begun)}
+        works = [loops.Work(begin, one.tool.timeout) for one, begin in begun]
         try:
             for number, ran in loops.together(works, self._stopped.is_set) if works else ():
                 one = waiting.pop(number)
@@ -136,8 +142,7 @@ class Toolbox:
         self.starting(one.call)
         ran = run(one.begin, one.tool.timeout)
         if ran.error is None and (inspect.isawaitable(ran.value) or inspect.isasyncgen(ran.value)):
-            waited = ran.value  # a function that gives a coroutine without being async itself
-            yield from self._together([replace(one, tool=replace(one.tool, function=lambda *_, **__: waited))], look)
+            yield from self._together([(one, lambda: ran.value)], look)  # it gave a coroutine without being async
         else:
             yield self._outcome(one, ran, look)
 
@@ -169,7 +174,3 @@ class Toolbox:
         for found in (value, *list(self._namespace.values())) if guard.names else ():
             if kinds.is_data(found):
                 guard.learn(found)
-
-
-def _as_given(given: inspect.BoundArguments) -> dict[str, Any]:
-    return dict(given.arguments)
