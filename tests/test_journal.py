@@ -503,6 +503,8 @@ SPOILT = {
     "is not known": GOOD.replace('"ask"', '"new": 1, "ask"'),
     "goes on from line 7": GOOD.replace('"ask"', '"after": 7, "ask"'),
     "goes on from line '1'": GOOD.replace('"ask"', '"after": "1", "ask"'),
+    "does not call 2 tools": GOOD.replace('"ask"', '"after": 1, "ids": ["a", "b"], "ask"'),
+    "line 1 declares no tools": GOOD.replace('"ask"', '"tools": 1, "ask"'),
     "does not finish": GOOD.replace('"finish": "stop"', '"text": [], "pace": []'),
     "finish with 'cut'": GOOD.replace('"stop"', '"cut"'),
     "the pace tells of 3 characters": GOOD.replace("[[0.0, 1]]", "[[0.0, 3]]"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.conftest import Seen
 
 pytestmark = pytest.mark.usefixtures("here")
-ROWS = "[] name, age int"
+ROWS = "[name, age int]"
 ADA = '{"name": "Ada", "age": 36}'
 
 
@@ -35,15 +35,15 @@ def formats(seen: Seen) -> list[str]:
 
 def test_a_reply_that_fits_is_the_value_and_takes_one_request(seen: Seen) -> None:
     reply = kimi_magic.ask(said(ADA), out="name, age int", new=True)
-    assert (reply.value.name, reply.value.age) == ("Ada", 36)
+    assert reply.value == {"name": "Ada", "age": 36}
     assert formats(seen) == ["json_schema"]
     assert json.loads(str(seen.last()["body"]))["chat_template_kwargs"]["thinking"] is False
 
 
-@pytest.mark.parametrize("first", ['{"name": "Ada", "age": "old"}', "I am sorry.", "", '{"name": "Ada"', "[" * 9_000])
+@pytest.mark.parametrize("first", ['{"name": "Ada", "age": "old"}', "I am sorry.", "", '{"name": "Ada"', "[" * 6_000])
 def test_a_reply_that_does_not_fit_is_asked_for_once_more(first: str, seen: Seen) -> None:
     reply = kimi_magic.ask(f"My name is Ada. {said(first)}<<again {ADA}>>", out="name, age int", new=True)
-    assert (reply.value.name, reply.value.age) == ("Ada", 36)
+    assert reply.value == {"name": "Ada", "age": 36}
     assert formats(seen) == ["json_schema"] * 2
     question, wrong, told = messages_of(seen.last())
     assert messages_of(seen.all()[0]) == [question]
@@ -57,7 +57,7 @@ def test_a_reply_that_does_not_fit_twice_keeps_what_is_valid_and_why_the_rest_is
     with pytest.raises(errors.InvalidReply) as caught:
         kimi_magic.ask(f"My name is Ada. {said('nonsense')}<<again {json.dumps(wrong)}>>", out=ROWS, new=True)
     error = caught.value
-    assert [(row.name, row.age) for row in error.rows] == [("Ada", 36), ("Eve", 7)]
+    assert [row["age"] for row in error.rows] == [36, 7]
     assert [reason.split(":")[0] for reason in error.errors] == ["rows[1].age", "rows[3].age"]
     assert error.reply.text == json.dumps(wrong)
     assert error.reply.rounds[0].text == "nonsense"
@@ -71,7 +71,7 @@ def test_a_reply_that_was_cut_names_the_limit_and_is_not_asked_for_again(seen: S
     with pytest.raises(errors.InvalidReply, match="cut at 40 tokens") as caught:
         kimi_magic.ask(said(many), out=ROWS, max_tokens=40, new=True)
     assert "--max-tokens" in str(caught.value)
-    assert [row.age for row in caught.value.rows] == [0, 1, 2, 3, 4]
+    assert [row["age"] for row in caught.value.rows] == [0, 1, 2, 3, 4]
     assert len(seen.all()) == 1
 
 
@@ -79,7 +79,7 @@ def test_a_reply_that_was_cut_names_the_limit_and_is_not_asked_for_again(seen: S
 def test_a_refused_schema_is_tried_once_and_that_is_remembered_for_the_model(shape: str, seen: Seen) -> None:
     question = f"<<fault schema shape={shape}>>{said(ADA)}"
     for model in ("k2.6", "k2.6", "k2.5"):
-        assert kimi_magic.ask(question, out="name, age int", model=model, new=True).value.age == 36
+        assert kimi_magic.ask(question, out="name, age int", model=model, new=True).value["age"] == 36
     assert formats(seen) == ["json_schema", "json_object", "json_object", "json_schema", "json_object"]
     first, second, *_ = seen.all()
     assert messages_of(first) == messages_of(second)
@@ -101,7 +101,7 @@ def test_tools_come_first_and_then_the_value(seen: Seen) -> None:
 
     question = '<<tool age {"name": "Ada"}>><<tool age {"name": "Bob"}>><<then>>' + said("not yet") + f"<<again {ADA}>>"
     reply = kimi_magic.ask(question, tools=age, out="name, age int", new=True)
-    assert (reply.value.age, len(reply.rounds)) == (36, 2)
+    assert (reply.value["age"], len(reply.rounds)) == (36, 2)
     assert [outcome.state for outcome in reply.calls] == ["done", "failed"]
     requires_answers(messages_of(seen.last()), 2)
 

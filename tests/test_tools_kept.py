@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -48,9 +48,12 @@ def started(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Callable
         kernel.__exit__()
 
 
-def states(kernel: Kernel) -> list[str]:
-    found: list[str] = kernel.value("[outcome.state for outcome in reply.calls]")
-    return found
+def outcome_of(kernel: Kernel, cell: str = QUESTION) -> tuple[str, str, list[tuple[str, str]]]:
+    """Run a cell: the reply, its thinking, and state and text of every call."""
+    assert kernel.run(cell).ok
+    found = "(reply.text, reply.thinking, [(one.state, one.text) for one in reply.calls])"
+    value: tuple[str, str, list[tuple[str, str]]] = kernel.value(found)
+    return value
 
 
 STATES = ["done", "failed", "invalid", "invalid", "unknown", "done"]
@@ -60,27 +63,26 @@ def test_a_whole_dialogue_is_replayed_as_long_as_the_tools_give_the_same(
     started: Callable[..., Kernel], seen: Seen
 ) -> None:
     kernel = started()
-    first = kernel.run(QUESTION)
-    assert states(kernel) == STATES
+    first = outcome_of(kernel)
+    assert [state for state, _ in first[2]] == STATES
     assert kernel.run(NEXT).ok
     assert len(seen.all()) == 5
     kernel = started()
-    assert kernel.run(QUESTION).text == first.text
-    assert states(kernel) == STATES
+    assert outcome_of(kernel) == first
     assert "Ada" in kernel.run(NEXT).text
     assert len(seen.all()) == 5
     kernel = started()
     kernel.run("offset = 10")
     kernel.run(QUESTION)
     assert len(seen.all()) == 8  # what was asked before the first result is replayed; from there on it is another
-    assert "15" in kernel.value("reply.text")
+    assert "answered: 13;" in kernel.value("reply.text")
 
 
 def test_a_file_replays_a_whole_dialogue_and_says_nothing_twice(
     started: Callable[..., Kernel], seen: Seen, tmp_path: Path
 ) -> None:
     kernel = started()
-    texts = [kernel.run(cell).text for cell in (QUESTION, NEXT)]
+    said = [outcome_of(kernel), kernel.run(NEXT).text]
     assert "5 exchanges" in kernel.run("%kimi journal save x.kimi.jsonl").text
     lines = [json.loads(line) for line in (tmp_path / "x.kimi.jsonl").read_text("utf-8").splitlines()]
     assert [(line.get("after"), len(line.get("ids", ()))) for line in lines] == [
@@ -89,6 +91,11 @@ def test_a_file_replays_a_whole_dialogue_and_says_nothing_twice(
         (2, 3),
         (3, 1),
         (4, 0),
+    ]
+    assert [("tools" in line["ask"], line.get("tools")) for line in lines] == [
+        (True, None),
+        *[(False, 1)] * 3,
+        (False, None),
     ]
     assert [[message["role"] for message in line["messages"]] for line in lines] == [
         ["user"],
@@ -101,8 +108,7 @@ def test_a_file_replays_a_whole_dialogue_and_says_nothing_twice(
     seen.clear()
     only = {"KIMI_HOME": str(tmp_path / "other"), "KIMI_JOURNAL": "x.kimi.jsonl", "KIMI_RERUN": "only"}
     there = started(**only, KIMI_LOCAL_URL="")
-    assert [there.run(cell).text for cell in (QUESTION, NEXT)] == texts
-    assert states(there) == STATES
+    assert [outcome_of(there), there.run(NEXT).text] == said
     there.run("%kimi journal save y.kimi.jsonl")
     assert (tmp_path / "y.kimi.jsonl").read_bytes() == (tmp_path / "x.kimi.jsonl").read_bytes()
     there.run("offset = 1")
@@ -115,7 +121,7 @@ def test_a_conversation_with_rounds_goes_on_byte_by_byte_after_a_restart(
 ) -> None:
     first = started()
     first.run(QUESTION)
-    first.run('%%kimi people -o "[] name, age int" -f table\n<<say {"rows": 3}>><<again [{"name": "Ada", "age": 36}]>>')
+    first.run('%%kimi people -o "[name, age int]" -f table\n<<say {"rows": 3}>><<again [{"name": "Ada", "age": 36}]>>')
     first.run("%%kimi -q\nbefore")
     first.manager.shutdown_kernel(now=True)
     second = started()
@@ -129,7 +135,7 @@ def test_a_conversation_with_rounds_goes_on_byte_by_byte_after_a_restart(
 
 
 def test_what_was_exported_is_imported_with_its_rounds(
-    started: Callable[..., Kernel], seen: Seen, tmp_path: Any
+    started: Callable[..., Kernel], seen: Seen, tmp_path: Path
 ) -> None:
     kernel = started()
     kernel.run(QUESTION)

@@ -1,10 +1,11 @@
 """Recordings as text that lies beside a notebook and reviews well: one exchange a line, JSON, keys sorted.
 
-    {"after": 1, "ids": [], "ask": {parameters}, "messages": [{"role", "content"}, …], "reply": [stretches]}
+    {"after": 1, "ids": [], "tools": 1, "ask": {parameters}, "messages": [{"role", "content"}, …], "reply": [stretches]}
 
 Texts are lists of lines. What an exchange shares with an earlier one is not repeated: `after` is the line of the
-exchange that it goes on from, and `ids` are those that the calls in that one's reply were given. Times are tenths of
-seconds since the service began to answer; nothing else of the moment, the machine or the account is in it.
+exchange that it goes on from, `ids` are those that the calls in that one's reply were given, and `tools` is the line
+whose `ask` declares the same tools. Times are tenths of seconds since the service began to answer; nothing else of the
+moment, the machine or the account is in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Request = dict[str, Any]
 Packed = list[dict[str, Any]]
 _End = tuple[list[Request], Sequence[Timed]]
 """The messages of an exchange, and its reply."""
-_KEYS = {"after", "ids", "ask", "messages", "reply"}
+_KEYS = {"ask", "messages", "reply"}
+_SHARED = {"after", "ids", "tools"}
 _TEXTS = ("text", "thinking")
 
 
@@ -30,6 +32,7 @@ def dumps(exchanges: Iterable[tuple[Request, Packed]]) -> str:
     """Write exchanges, in order, each a request and its packed reply."""
     lines: list[str] = []
     ends: list[_End] = []
+    declared: list[Any] = []
     for request, reply in exchanges:
         timed = unpack(reply)
         messages = request["messages"]
@@ -37,12 +40,17 @@ def dumps(exchanges: Iterable[tuple[Request, Packed]]) -> str:
             "ask": {name: value for name, value in request.items() if name != "messages"},
             "reply": [_in_lines(stretch, _TEXTS) for stretch in pack(timed, PAINT)],
         }
+        tools = line["ask"].get("tools")
+        if tools is not None and tools in declared:
+            line["tools"] = declared.index(tools) + 1
+            del line["ask"]["tools"]
         after, shared = _goes_on_from(ends, messages)
         if after:
             line |= {"after": after} | ({"ids": ids} if (ids := _ids(messages[shared - 1])) else {})
         line["messages"] = [{**message, "content": _split(message["content"])} for message in messages[shared:]]
         lines.append(_spaced(line))
         ends.append((messages, timed))
+        declared.append(tools)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -98,17 +106,29 @@ def _read(line: str, before: Sequence[tuple[Request, Packed]]) -> tuple[Request,
         value = json.loads(line)
     except ValueError:
         raise ValueError(f"this is no JSON: {line[:40]!r}") from None
-    if not isinstance(value, dict) or not value.keys() >= _KEYS - {"after", "ids"}:
+    if not isinstance(value, dict) or not value.keys() >= _KEYS:
         raise ValueError("this is no exchange, which has ask, messages and reply")
-    if unknown := value.keys() - _KEYS:
+    if unknown := value.keys() - _KEYS - _SHARED:
         raise ValueError(f"{', '.join(sorted(unknown))} is not known; a newer version may have written it")
     messages = [_message(message) for message in value["messages"]]
-    request = {**value["ask"], "messages": [*_shared(value.get("after", 0), value.get("ids", []), before), *messages]}
+    request = {
+        **_asked(value, before),
+        "messages": [*_shared(value.get("after", 0), value.get("ids", []), before), *messages],
+    }
     if not messages or not isinstance(request.get("model"), str):
         raise ValueError("a request has messages and a model")
     reply = [_joined(stretch, _TEXTS) for stretch in value["reply"]]
     unpack(reply)
     return request, reply
+
+
+def _asked(value: dict[str, Any], before: Sequence[tuple[Request, Packed]]) -> Request:
+    asked, number = value["ask"], value.get("tools", 0)
+    if number == 0:
+        return dict(asked)
+    if not isinstance(number, int) or not 0 < number <= len(before) or "tools" not in before[number - 1][0]:
+        raise ValueError(f"line {number!r} declares no tools, or does not stand above it")
+    return {**asked, "tools": before[number - 1][0]["tools"]}
 
 
 def _shared(after: object, ids: list[str], before: Sequence[tuple[Request, Packed]]) -> list[Request]:
