@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kimi_magic import wire
 from kimi_magic.errors import CommandError, NotRecorded, SettingError
 from kimi_magic.events import Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.journal import Journal, files, packing
@@ -492,6 +493,27 @@ def test_any_exchange_comes_back_from_a_file(asked: list[tuple[str, list[packing
     written = files.dumps(exchanges)
     assert written.encode("utf-8").count(b"\n") == len(asked)
     assert files.loads(written) == exchanges
+
+
+@given(st.lists(replies, min_size=1, max_size=4))
+def test_any_dialogue_with_tools_comes_back_and_is_told_once(rounds: list[list[packing.Timed]]) -> None:
+    messages: list[Any] = [{"role": "user", "content": "hi"}]
+    exchanges = []
+    for number, timed in enumerate(rounds):
+        packed = packing.pack(timed, packing.PAINT)
+        asked = {"messages": list(messages), "model": "m", "tools": [{"type": "function"}]}
+        exchanges.append((asked, packed))
+        ids = [f"{number}:{n}" for n in {event.index for _, event in timed if isinstance(event, ToolCallDelta)}]
+        said = packing.said_by(packing.unpack(packed), ids)
+        assert said is not None
+        messages.append(json.loads(packing.to_json(wire.message_as_sent(said))))
+        messages += [{"role": "tool", "content": "ok", "tool_call_id": id_} for id_ in ids]
+        messages.append({"role": "user", "content": "and then?"})
+    written = files.dumps(exchanges)
+    assert files.loads(written) == exchanges
+    lines = [json.loads(line) for line in written.removesuffix("\n").split("\n")]
+    assert [line.get("after") for line in lines] == [None, *range(1, len(rounds))]
+    assert not any(message["role"] == "assistant" for line in lines for message in line["messages"])
 
 
 GOOD = files.dumps(
