@@ -172,7 +172,7 @@ def _told(value: Any, left_out: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _message_to(message: Message, pictures: dict[str, Image]) -> dict[str, Any]:
-    return {"role": message.role, "parts": [_part_to(part, pictures) for part in message.parts]}
+    return _told(message, {"parts"}) | {"parts": [_part_to(part, pictures) for part in message.parts]}
 
 
 def _part_to(part: Part, pictures: dict[str, Image]) -> Any:
@@ -236,7 +236,7 @@ _REPLY = {field.name for field in fields(Reply)}
 
 
 def _message_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Message:
-    return Message(data["role"], tuple(_part_from(part, picture) for part in data["parts"]))
+    return Message(**data | {"parts": tuple(_part_from(part, picture) for part in data["parts"])})
 
 
 def _part_from(data: Any, picture: Callable[[str], bytes]) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from kimi_magic import request as compose
 from kimi_magic.books import Hold
-from kimi_magic.calls import Outcome, Round, interrupted
+from kimi_magic.calls import Outcome, Round, interrupted, plain_id, plain_name
 from kimi_magic.conversation import Conversation, Turn
-from kimi_magic.errors import CommandError, InvalidReply, KimiError, RequestRefused
+from kimi_magic.errors import CommandError, InvalidReply, KimiError, NotRecorded, RequestRefused
 from kimi_magic.events import Event, Idle
 from kimi_magic.iothread import Feed
 from kimi_magic.messages import Message, Text, ToolCall
@@ -104,8 +105,7 @@ class Asking:
         """Send what was said so far, or replay it. Raises what `Session.ask` does."""
         self._describe = describe
         plan, draft, books = self._plan, self.draft, self._session.books
-        wanted = self._request()
-        found = plan.replay(wanted) if plan.replay is not None else None
+        wanted, found = self._found(self._request())
         charged = plan.charged and found is None
         request, hold = books.admit(wanted, plan.settings.budget, charged=charged)
         try:
@@ -132,6 +132,23 @@ class Asking:
         if plan.out is not None:
             form = Form(plan.out.name, canonical(plan.out.schema).decode()) if self._schema else Form()
         return compose.request(self._said, plan.settings, plan.model, functions, form, final=final)
+
+    def _found(self, request: Request) -> tuple[Request, Replay | None]:
+        """Give what replays a request; where its schema was refused at the time, JSON mode was recorded instead."""
+        replay = self._plan.replay
+        if replay is None or request.form is None or not request.form.schema:
+            return request, replay(request) if replay is not None else None
+        plain = replace(request, form=Form())
+        try:
+            found = replay(request)
+            instead = replay(plain) if found is None else None
+        except NotRecorded:
+            with contextlib.suppress(NotRecorded):
+                self._schema, instead = False, replay(plain)
+                return plain, instead
+            raise
+        self._schema = instead is None
+        return (plain, instead) if instead is not None else (request, found)
 
     def _flow(self, transport: Transport, request: Request) -> Feed[Event]:
         settings, affinity = self._plan.settings, self._plan.conversation.affinity
@@ -318,10 +335,14 @@ class Asking:
 def _numbered(calls: tuple[ToolCall, ...], said: tuple[Message, ...]) -> tuple[ToolCall, ...]:
     """Give each call an id of its own: Kimi begins anew with functions.NAME:0 in every reply (wire.md §2.4)."""
     taken = {call.id for message in said for call in message.calls}
-    count = sum(len(message.calls) for message in said)
+    numbers = itertools.count(sum(len(message.calls) for message in said))
     numbered = []
-    for number, call in enumerate(calls, count):
-        own = call.id if call.id and call.id not in taken else f"functions.{call.name}:{number}"
+    for call, number in zip(calls, numbers, strict=False):
+        own = call.id if plain_id(call.id) else ""
+        for more in itertools.count(number):
+            if own and own not in taken:
+                break
+            own = f"functions.{plain_name(call.name)}:{more}"
         taken.add(own)
         numbered.append(replace(call, id=own))
     return tuple(numbered)

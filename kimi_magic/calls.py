@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from kimi_magic.messages import Message, Part, Text, ToolCall
 from kimi_magic.sent import Item
 
-__all__ = ["Outcome", "Round", "State", "interrupted"]
+__all__ = ["Outcome", "Round", "State", "calling", "interrupted", "plain_id", "plain_name"]
+
+_LONGEST = 64
+"""Characters of a name."""
 
 State = Literal["done", "failed", "refused", "timed out", "unknown", "invalid", "interrupted"]
 """`unknown`: there is no such tool; `invalid`: the arguments do not fit; `refused`: the user did not agree to it."""
@@ -58,18 +63,33 @@ class Round:
         """What it adds to the conversation: a tool message holds text alone, so pictures go into the user's."""
         if not self.outcomes:
             return (Message.of("assistant", self.text or "(nothing)"), Message.of("user", self.told))
-        said: tuple[Part, ...] = (Text(self.text),) if self.text else ()
-        calls = tuple(_legible(outcome.call) for outcome in self.outcomes)
+        called = calling(self.text, self.thinking, [outcome.call for outcome in self.outcomes])
         results = [Message("tool", (Text(one.text),), answers=one.call.id) for one in self.outcomes]
         pictures = tuple(part for outcome in self.outcomes for part in outcome.parts)
         shown = [Message("user", pictures)] if pictures else []
-        return (Message("assistant", (*said, *calls), thinking=self.thinking), *results, *shown)
+        return (called, *results, *shown)
+
+
+def calling(text: str, thinking: str, calls: Iterable[ToolCall]) -> Message:
+    """Give a reply that calls tools as the message that goes back."""
+    said: tuple[Part, ...] = (Text(text),) if text else ()
+    return Message("assistant", (*said, *map(_legible, calls)), thinking=thinking)
+
+
+def plain_name(name: str) -> str:
+    """Give a name as every service takes it back; that of a tool is one, but a model may call what there is not."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST]
+
+
+def plain_id(id_: str) -> bool:
+    """Whether an id can go back as it is."""
+    return re.fullmatch(r"[A-Za-z0-9_.:-]+", id_) is not None and len(id_) <= 2 * _LONGEST
 
 
 def _legible(call: ToolCall) -> ToolCall:
-    """Give a call as it goes back: a service refuses the whole conversation for arguments that are no JSON object."""
+    """Give a call as it goes back: a service refuses the whole conversation for what is no name and no JSON object."""
     try:
         fine = isinstance(json.loads(call.arguments), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         fine = False
-    return call if fine else replace(call, arguments="{}")
+    return replace(call, name=plain_name(call.name), arguments=call.arguments if fine else "{}")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.leaks import Leaks, Opened, Piece
 from kimi_magic.messages import Image, Message, Text, Usage
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "decode_failure",
     "encode",
     "encode_message",
+    "message_as_sent",
 ]
 
 Dialect = Literal["run", "chat", "openai"]
@@ -99,7 +101,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
     """
     body: dict[str, Any] = {
-        "messages": [_message(message, thinks=dialect != "openai") for message in request.messages],
+        "messages": [message_as_sent(message, thinks=dialect != "openai") for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
@@ -124,7 +126,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
 
 def encode_message(message: Message) -> bytes:
     """Give the canonical bytes of one message, as they stand in a request."""
-    return canonical(_message(message))
+    return canonical(message_as_sent(message))
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -145,7 +147,7 @@ def _form(form: Form) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _message(message: Message, *, thinks: bool = True) -> dict[str, Any]:
+def message_as_sent(message: Message, *, thinks: bool = True) -> dict[str, Any]:
     """Content beside calls is "" and never null, which the service refuses; thinking goes back with calls alone."""
     shape: dict[str, Any] = {"role": message.role, "content": _content(message)}
     if message.answers:
@@ -192,23 +194,30 @@ _REASONS: Mapping[str, Finish] = {
 
 
 class Decoder:
-    """Frames of one stream → events. `feed` each frame's data; `end` when the stream has ended."""
+    """Frames of one stream → events. `feed` each frame's data; `end` when the stream has ended.
 
-    def __init__(self) -> None:
+    Where the request declared `tools`, calls are looked for in the text, too: Kimi's control tokens leak into it.
+    """
+
+    def __init__(self, *, tools: bool = False) -> None:
         self._usage: dict[str, Any] = {}
         self._reason: str | None = None
         self._model = ""
         self._legacy = False
         self._done = False
-        self._calls: set[int] = set()
+        self._leaks: dict[type[TextDelta | ThinkingDelta], Leaks] = (
+            {TextDelta: Leaks(), ThinkingDelta: Leaks()} if tools else {}
+        )
+        self._calls: list[tuple[str, str]] = []  # id and name of each, in the order in which they were opened
+        self._open: dict[object, int] = {}  # which of them an index stands for; None: a fragment without one
 
     def feed(self, data: str, event: str = "") -> list[Event]:
         """Decode one frame; raise Failed for an error frame and for one that is not JSON."""
         if data == "[DONE]":
             self._done = True
-            return []
+            return self._rest()
         try:
-            frame = json.loads(data)
+            frame = _loads(data)
         except ValueError:
             raise Failed(Failure(f"A frame of the reply is not JSON: {data[:80]!r}")) from None
         if not isinstance(frame, dict):
@@ -234,38 +243,72 @@ class Decoder:
         choice = choices[0]
         self._note(choice.get("usage"))
         self._reason = choice.get("finish_reason") or self._reason
-        return self._delta(choice.get("delta") or choice.get("message") or {})
+        events = self._delta(choice.get("delta") or choice.get("message") or {})
+        return [*events, *self._rest()] if self._reason else events
 
     def _read_legacy(self, frame: dict[str, Any]) -> list[Event]:
         """Frames of the older models: `{"response": "text"}`, ended by `[DONE]` alone."""
-        response = frame.get("response")
-        if response is None:
+        if frame.get("response") is None and not frame.get("tool_calls"):
             return []
         self._legacy = True
-        text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
-        return [TextDelta(text)] if text else []
+        return self._delta(_from_legacy(frame))
 
     def _delta(self, delta: dict[str, Any]) -> list[Event]:
         events: list[Event] = []
         if thinking := delta.get("reasoning_content") or delta.get("reasoning"):
-            events.append(ThinkingDelta(_text(thinking)))
+            events += self._written(ThinkingDelta, _text(thinking))
         if content := delta.get("content"):
-            events.append(TextDelta(_text(content)))
+            if not self._leaks and isinstance(content, str):  # nearly every frame of a long reply
+                events.append(TextDelta(content))
+            else:
+                events += self._written(TextDelta, _text(content))
         for call in delta.get("tool_calls") or ():
             events += self._call(call)
         return events
 
+    def _written(self, kind: type[TextDelta | ThinkingDelta], text: str) -> list[Event]:
+        return self._sorted(kind, self._leaks[kind].take(text)) if self._leaks else [kind(text)]
+
+    def _rest(self) -> list[Event]:
+        """What was held back because it might have become a call."""
+        return [event for kind, leaks in self._leaks.items() for event in self._sorted(kind, leaks.rest())]
+
+    def _sorted(self, kind: type[TextDelta | ThinkingDelta], found: list[Piece | Opened]) -> list[Event]:
+        events: list[Event] = []
+        for one in found:
+            if isinstance(one, Opened):
+                events.append(self._opened(kind, one.id, one.name, ""))
+            elif one.call:
+                events.append(ToolCallDelta(self._open[kind], "", "", one.text))
+            else:
+                events.append(kind(one.text))
+        return events
+
     def _call(self, call: dict[str, Any]) -> list[Event]:
-        function = call.get("function") or {}
-        index = call.get("index") or 0
-        id_, name, arguments = call.get("id") or "", function.get("name") or "", function.get("arguments") or ""
+        """Read a fragment. Services leave out or repeat what they like: index, id, name (wire.md §2.3, §3)."""
+        function = call.get("function") or call
+        id_, name, arguments = str(call.get("id") or ""), str(function.get("name") or ""), function.get("arguments")
         if not isinstance(arguments, str):  # older models give an object
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        if name:
-            self._calls.add(index)
-        elif index not in self._calls or not arguments:
+            arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
+        index = call.get("index")
+        number = self._open.get(index)
+        if name and (number is None or self._is_another(number, index, id_, name)):
+            return [self._opened(index, id_, name, arguments)]
+        if number is None or not arguments:
             return []  # the empty finaliser fragment opens no call
-        return [ToolCallDelta(index, id_, name, arguments)]
+        return [ToolCallDelta(number, "", "", arguments)]
+
+    def _is_another(self, number: int, index: object, id_: str, name: str) -> bool:
+        """Whether a name begins another call than the one that is open there, and does not just repeat it."""
+        its_id, its_name = self._calls[number]
+        if index is None:
+            return not id_ or (id_, name) != (its_id, its_name)
+        return name != its_name or bool(id_ and its_id and id_ != its_id)
+
+    def _opened(self, index: object, id_: str, name: str, arguments: str) -> Event:
+        self._open[index] = self._open[None] = len(self._calls)
+        self._calls.append((id_, name))
+        return ToolCallDelta(self._open[index], id_, name, arguments)
 
     def _note(self, usage: object) -> None:
         """Keep the last value of each count: every frame carries a running total, never to be summed."""
@@ -291,15 +334,16 @@ class Decoder:
         return Finished(_REASONS.get(str(reason), "stop"), _usage_of(self._usage), self._model)
 
 
-def decode_body(body: bytes) -> list[Event]:
-    """Decode a whole reply given as JSON; raise Failed for an error body."""
-    decoder = Decoder()
+def decode_body(body: bytes, *, tools: bool = False) -> list[Event]:
+    """Decode a whole reply given as JSON; raise Failed for an error body. `tools` as for a Decoder."""
+    decoder = Decoder(tools=tools)
     frame = _object(body)
     if frame is None:
         raise Failed(Failure(f"The server answered without JSON: {_words(body)}"))
     inner = _unwrap(frame)
-    if "choices" not in inner and inner.get("response") is not None and frame.get("success") is not False:
-        frame = {**inner, "choices": [{"message": {"content": inner["response"]}, "finish_reason": "stop"}]}
+    legacy = inner.get("response") is not None or inner.get("tool_calls")
+    if "choices" not in inner and legacy and frame.get("success") is not False:
+        frame = {**inner, "choices": [{"message": _from_legacy(inner), "finish_reason": "stop"}]}
     events = decoder.take(frame)
     return [*events, decoder.end()]
 
@@ -321,15 +365,35 @@ def _words(body: bytes) -> str:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        frame = json.loads(body)
+        frame = _loads(body.decode("utf-8-sig"))
     except ValueError:
         return None
     return frame if isinstance(frame, dict) else None
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _loads(text: str) -> Any:
+    """Decode JSON; half a surrogate pair becomes U+FFFD: it has no UTF-8, and nothing could be sent after it."""
+    value = json.loads(text)
+    if _HALF.search(text) is None:
+        return value
+    return json.loads(
+        json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
 def _unwrap(frame: dict[str, Any]) -> dict[str, Any]:
     inner = frame.get("result")
     return inner if "choices" not in frame and isinstance(inner, dict) else frame
+
+
+def _from_legacy(frame: dict[str, Any]) -> dict[str, Any]:
+    """Give what an older model wrote as a message; JSON mode makes an object of its response."""
+    said = frame.get("response")
+    text = said if said is None or isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    return {"content": text, "tool_calls": frame.get("tool_calls")}
 
 
 def _text(content: Any) -> str:

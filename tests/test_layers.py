@@ -24,6 +24,7 @@ LAYERS = [
     "models",
     # pure functions
     "command",
+    "leaks",
     "wire",
     "refusals",
     "highlight",

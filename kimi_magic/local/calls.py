@@ -65,11 +65,13 @@ def costs(fragment: Json) -> bool:
 
 
 def decoded(arguments: str) -> Any:
-    """Return the arguments as an object, or as they are where they are no JSON."""
+    """Return the arguments as an object, or as they are where they are no JSON, or where it could not be sent."""
     try:
-        return json.loads(arguments)
+        made = json.loads(arguments)
+        json.dumps(made, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
     except ValueError:
         return arguments
+    return made
 
 
 def old(calls: tuple[Call, ...]) -> list[Json]:
