@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["candidates", "complete", "expression", "live"]
 
 _NOT_OFFERED = (ModuleType,)
+_ACTIONS = {"journal": ["save", "load", "clear"], "mcp": ["add", "remove"]}
 _PLACES = ("local", "cloudflare", "auto", "https://")
 
 
@@ -49,8 +50,8 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         return [*options, *([] if before else names)]
     if not before:
         return list(WORDS)
-    if before[0] == "journal":
-        return ["save", "load", "clear"] if len(before) == 1 else []
+    if before[0] in _ACTIONS:
+        return _ACTIONS[before[0]] if len(before) == 1 else []
     values: dict[str, list[str]] = {
         "use": list(_PLACES),
         "model": list(models.names()),

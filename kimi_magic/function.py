@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from kimi_magic.asking import Asking
     from kimi_magic.reply import Reply
-    from kimi_magic.schema import Output
 
 __all__ = ["Function", "fn"]
 

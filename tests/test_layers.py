@@ -45,6 +45,7 @@ LAYERS = [
     # input and output
     "store",
     "iothread",
+    "mcp",
     "transport",
     "journal",
     # state
@@ -66,6 +67,7 @@ LAYERS = [
     "function",
     "history",
     "spending",
+    "toolkit",
     "status",
     "completer",
     "cell_input",
@@ -79,6 +81,8 @@ ONLY_IN = {
     "httpx_sse": {"transport"},
     "asyncio": {"iothread", "transport", "journal", "kernel", "tools"},
     "nest_asyncio2": {"tools"},
+    "mcp": {"mcp"},
+    "httpx2": {"mcp"},
     "IPython": {"others", "render", "cell", "progress", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},

@@ -40,6 +40,9 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundA
     Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
     """
     function, parameters = tool.function, tool.parameters
+    if tool.declared is not None:
+        args, kwargs = parameters.validate(text)
+        return inspect.signature(function).bind(*args, **kwargs)
     hints, signature = _hints(function), inspect.signature(function)
     live = _live(function, hints)
     given = _decoded(text)

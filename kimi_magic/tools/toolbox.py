@@ -172,4 +172,9 @@ class Toolbox:
 
 
 def _as_given(given: inspect.BoundArguments) -> dict[str, Any]:
-    return dict(given.arguments)
+    """Give the arguments by name, also those that stand in **kwargs."""
+    flat: dict[str, Any] = {}
+    for name, value in given.arguments.items():
+        many = given.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+        flat |= value if many else {name: value}
+    return flat
