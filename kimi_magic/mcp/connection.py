@@ -20,19 +20,23 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
-__all__ = ["Connection", "ServerEnded"]
+__all__ = ["Connection", "Forgotten", "ServerEnded"]
 
 T = TypeVar("T")
 _FAREWELL = 6.0
 """Seconds that a program may take to end: `mcp` asks, then terminates, then kills it, two seconds apart."""
-_NO_SESSION = "Session terminated"
-"""What `mcp` says of an address that has forgotten us: it was started anew."""
+_NOT_FOUND = 404
+"""What an address answers that knows nothing of this connection any longer."""
 _MOST_PAGES = 100
 _SAID = 300
 
 
 class ServerEnded(Exception):
     """The server is gone. The message says why, as far as it is known."""
+
+
+class Forgotten(ServerEnded):
+    """The server does not know this connection: it was started anew. The call was not made."""
 
 
 class Connection:
@@ -86,7 +90,10 @@ class Connection:
         try:
             return waited(future)
         except MCPError as error:
-            if error.code != CONNECTION_CLOSED and error.message != _NO_SESSION:
+            if self._target.url and self._status == _NOT_FOUND:
+                self.end()
+                raise Forgotten(str(error)) from None
+            if error.code != CONNECTION_CLOSED:
                 raise
             self.end()
             self.ended()
@@ -115,7 +122,7 @@ class Connection:
             await self._run()
         except Exception as error:  # noqa: BLE001  # whatever a program, a socket and `mcp` come up with
             first = _first(error)
-            self._why = f"{type(first).__name__}: {first}"
+            self._why = f"{self._name} has ended: {str(first) or type(first).__name__}"
             if not self._ready.done():
                 self._ready.set_exception(self._refusal(first))
         finally:

@@ -11,7 +11,7 @@ from kimi_magic.context.description import Look
 from kimi_magic.errors import CommandError
 from kimi_magic.iothread import IOThread
 from kimi_magic.mcp import offered, results
-from kimi_magic.mcp.connection import Connection, ServerEnded
+from kimi_magic.mcp.connection import Connection, Forgotten, ServerEnded
 from kimi_magic.mcp.target import Target
 
 if TYPE_CHECKING:
@@ -96,14 +96,20 @@ class Servers:
         return offered.tool(offer, call, server.target.call)
 
     def _called(self, server: Server, tool: str, arguments: dict[str, Any]) -> CallToolResult:
-        """Call a tool; a server that has ended since it was called last is started again first."""
-        if self._servers.get(server.name) is not server:
-            raise ServerEnded("the user has removed this server")
+        try:
+            return self._running(server).call(tool, arguments)
+        except Forgotten:
+            return self._running(server).call(tool, arguments)
+
+    def _running(self, server: Server) -> Connection:
+        """Give the connection to a server; one that has ended since it was called last is started again."""
         with self._lock:
+            if self._servers.get(server.name) is not server:
+                raise ServerEnded(f"the user has removed {server.name}")
             if not server.alive:
                 server.connection = self._connected(server.name, server.target)
                 server.connection.opened()
-        return server.connection.call(tool, arguments)
+            return server.connection
 
     def close(self) -> None:
         """End all of them, and the thread; waits for that a few seconds at most."""
