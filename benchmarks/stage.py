@@ -44,9 +44,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
-    """Run a scripted server."""
-    local = launch.start(engine="scripted")
+def server(engine: str = "scripted") -> Iterator[Server]:
+    """Run a local server; only a scripted one notes its requests."""
+    local = launch.start(engine=engine)
     try:
         yield Server(local)
     finally:

@@ -145,7 +145,7 @@ def turn_to(turn: Turn, pictures: dict[str, Image]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value != {}}
 
 
-_NOT_PLAIN = {"usage", "timing", "sent", "rounds", "tool_calls", "value"}
+_NOT_PLAIN = {"usage", "timing", "sent", "rounds", "tool_calls", "value", "frame"}
 
 
 def _told(value: Any, left_out: Collection[str] = ()) -> dict[str, Any]:

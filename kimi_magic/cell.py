@@ -259,7 +259,7 @@ def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
     out, like = asked.out, asked.like
     if isinstance(out, str) and out.replace(" ", "").startswith("like="):
         out, like = "", template.value_of(out.partition("=")[2].strip(), _namespace(shell))
-    return schema.output(out or None, like, _namespace(shell))
+    return schema.output(out or None, like, _namespace(shell), private=kernel.guard().hides)
 
 
 def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Toolbox | None:

@@ -73,14 +73,18 @@ _NAME_AT_END = re.compile(r"[\w.]*$")
 
 
 def _context_word(line: str) -> str | None:
-    """Give what is being typed after -c, or as the table after `%kimi private`; None elsewhere."""
+    """Give what is being typed after -c or -t, or as the table after `%kimi private`; None elsewhere."""
     typed = re.match(r"\s*%{1,2}kimi\s", line)
     if typed is None:
         return None
     words = re.findall(r"\S+", line)
     before = words if line[-1:].isspace() else words[:-1]
     options = [word for word in before if word.startswith("-")]
-    after_context = bool(options) and options[-1] in ("-c", "--context") and not words[-1].startswith("-")
+    after_context = (
+        bool(options)
+        and options[-1] in ("-c", "--context", "-t", "--tools", "-o", "--out")
+        and not words[-1].startswith("-")
+    )
     after_private = before[1:] == ["private"]
     return _NAME_AT_END.search(line)[0] if after_context or after_private else None  # type: ignore[index]  # see above
 

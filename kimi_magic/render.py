@@ -24,7 +24,7 @@ from kimi_magic.errors import Interrupted
 from kimi_magic.events import Event, TextDelta
 from kimi_magic.messages import ToolCall
 from kimi_magic.models import LOCAL
-from kimi_magic.rows import rows_of
+from kimi_magic.values import table_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -252,7 +252,7 @@ class TerminalView:
             self.take(event)
         if not _has_something(reply):
             return
-        if reply.value is not None and (table := rows_of(reply.value)) is not None:
+        if reply.value is not None and (table := table_of(reply.value)) is not None:
             self._write(f"{table}\n")
             self._last = "\n"
         end = "" if self._last in ("", "\n") else "\n"
@@ -377,7 +377,7 @@ class CellView:
     def _partial(self, source: str) -> str:
         """Show a reply that is no Markdown and still on its way: the rows that have come, or its text."""
         rows = self._draft.partial(source) if self._draft.partial is not None else []
-        table = rows_of(rows)
+        table = table_of(rows)
         return present.body(source, "text") if table is None else table.html
 
     def _freeze(self) -> None:

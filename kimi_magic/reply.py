@@ -22,8 +22,8 @@ from kimi_magic.events import (
     ToolCallDelta,
 )
 from kimi_magic.messages import ToolCall, Usage
-from kimi_magic.rows import rows_of
 from kimi_magic.sent import Sent
+from kimi_magic.values import plain_of, table_of
 
 __all__ = ["Draft", "Reply", "Timing"]
 
@@ -78,8 +78,8 @@ class Reply:
     budget: str = ""
     recorded: str = ""
     rounds: tuple[Round, ...] = ()
-    value: Any = None
-    frame: Any = None
+    value: Any = field(default=None, compare=False)
+    frame: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -204,9 +204,10 @@ class Reply:
 
     @property
     def body(self) -> str:
-        """The reply itself as HTML: what it stands for as a table, where rows were asked for, else its text."""
-        if self.value is not None and (table := rows_of(self.value)) is not None:
-            return table.html
+        """The reply itself as HTML: what it stands for, where a type was asked for, else its text."""
+        if self.value is not None:
+            table = table_of(self.value)
+            return present.body(plain_of(self.value), "text") if table is None else table.html
         return present.body(self.text, self.format) if self.text.strip() else ""
 
     def html_around(self, body: str) -> str:
@@ -231,7 +232,9 @@ class Reply:
 
     def bundle(self, html: str) -> dict[str, str]:
         """HTML for a notebook, and the source for everything else, a terminal among them."""
-        return {"text/html": html, "text/plain": present.printable(self.text) or self.notice}
+        table = None if self.value is None else table_of(self.value)
+        plain = present.printable(self.text) if table is None else str(table)
+        return {"text/html": html, "text/plain": plain or self.notice}
 
 
 def _round_html(done: Round) -> str:

@@ -37,7 +37,7 @@ LAYERS = [
     "sent",
     "calls",
     "card",
-    "rows",
+    "values",
     "reply",
     "prefix",
     "context",

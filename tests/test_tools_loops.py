@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -123,11 +126,9 @@ def test_a_task_that_a_tool_leaves_ends_nobody(kernel: Kernel) -> None:
 
 def test_from_another_thread_tools_run_on_the_loop_of_the_kernel(kernel: Kernel) -> None:
     kernel.run(
-        "found = []\nevent = asyncio.Event()\nasync def take_here(n: int):\n    await event.wait()\n    return 'here'"
-    )
-    kernel.run(
-        "fill_event.clear()\n"
-        "thread = threading.Thread(target=lambda: found.append(go('take {\"n\":1}', 'sync {\"n\":3}')))\nthread.start()\n"
+        "found = []\nfill_event.clear()\n"
+        "thread = threading.Thread(target=lambda: found.append(go('take {\"n\":1}', 'sync {\"n\":3}')))\n"
+        "thread.start()"
     )
     kernel.run("await fill()\nwhile not found: await asyncio.sleep(0.05)")
     assert "'filled'" in str(kernel.value("found"))
@@ -144,11 +145,8 @@ def test_from_another_thread_a_busy_cell_does_not_keep_from_stopping(kernel: Ker
 
 
 def test_a_script_has_a_loop_for_each_thread(tmp_path: Any) -> None:
-    import subprocess
-    import sys
-
     code = SET_UP.replace('"take,slow,block,leave,sync"', '"slow,sync"')
-    code += "print(go('slow {\"seconds\":0}'))\nthread = threading.Thread(target=lambda: print(go('slow {\"seconds\":0}')))\n"
+    code += "def say():\n    print(go('slow {\"seconds\":0}'))\nsay()\nthread = threading.Thread(target=say)\n"
     code += "thread.start(); thread.join()\nassert 'nest_asyncio2' not in sys.modules"
     script = tmp_path / "script.py"
     script.write_text(code, "utf-8")
@@ -158,12 +156,9 @@ def test_a_script_has_a_loop_for_each_thread(tmp_path: Any) -> None:
 
 
 def test_ctrl_c_in_a_script_cancels(tmp_path: Any) -> None:
-    import signal
-    import subprocess
-    import sys
-
     code = SET_UP.replace('"take,slow,block,leave,sync"', '"slow,sync"')
-    code += "print('begun', flush=True)\ntry:\n    go('slow {\"seconds\":600}')\nexcept KeyboardInterrupt:\n    print(ended)"
+    code += "print('begun', flush=True)\ntry:\n    go('slow {\"seconds\":600}')\n"
+    code += "except KeyboardInterrupt:\n    print(ended)"
     script = tmp_path / "script.py"
     script.write_text(code, "utf-8")
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)

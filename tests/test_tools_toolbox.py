@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from kimi_magic.messages import Image, Text
 from kimi_magic.tools import Call, Outcome, Tool, named, tool
 from kimi_magic.tools.calls import interrupted
 from kimi_magic.tools.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def look(room: int = 12_000) -> Look:
@@ -263,7 +267,7 @@ def test_a_tool_on_another_thread_has_its_limit_too() -> None:
 
 def test_sync_tools_run_on_this_thread_one_after_another_and_print_here(capsys: pytest.CaptureFixture[str]) -> None:
     def say(n: int) -> int:
-        print(n)
+        print(n)  # noqa: T201  # what is tested
         return threading.get_ident()
 
     found = list(box(Tool("say", say)).run([call("say", n, n=n) for n in range(3)]))
@@ -311,8 +315,6 @@ def test_a_tool_may_be_called_from_a_coroutine() -> None:
         "    return [o.text for o in Toolbox(named([nap], {}), {}, Look(Guard())).run([Call('1', 'nap', '{}')])]\n"
         "print(asyncio.run(main()))"
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "['slept']\n", done.stderr
     assert only(nap).text == "slept"
@@ -472,6 +474,29 @@ def test_pictures_follow_as_parts() -> None:
     assert "[The picture follows.]" in outcome.text
 
 
+def test_a_model_without_eyes_gets_no_pictures() -> None:
+    from dataclasses import replace
+
+    from PIL import Image as Pillow
+
+    tools = (Tool("f", lambda: Pillow.new("RGB", (8, 8))),)
+    outcome = one(Toolbox(tools, {}, replace(look(), pictures=False)), call("f"))
+    assert outcome.parts == ()
+    assert "picture not sent" in outcome.text
+
+
+def test_a_path_is_its_name_and_no_file_is_read(tmp_path: Path) -> None:
+    from PIL import Image as Pillow
+
+    Pillow.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    outcome = only(lambda: tmp_path / "private.png")
+    assert (outcome.text, outcome.parts) == (str(tmp_path / "private.png"), ())
+
+
+def test_an_empty_text_is_said() -> None:
+    assert only(lambda: "").text == "(an empty text)"
+
+
 def test_a_tool_can_say_itself_what_is_sent() -> None:
     outcome = only(lambda: Description.of("table", "what it says of 123-45-6789", columns=("a",), rows=3))
     assert (outcome.text, outcome.handle) == ("what it says of [private: ssn]", "")
@@ -504,6 +529,16 @@ def test_a_handle_is_passed_as_the_live_object() -> None:
     assert "there is kimi_1, mine" in one(toolbox, call("head", df="_hidden", n=1)).text
     assert one(toolbox, call("head", df=5, n=1)).state == "invalid"
     assert one(toolbox, call("count", items="kimi_9", name="x")).state == "invalid"
+
+
+def test_what_json_cannot_hold_may_be_none() -> None:
+    def size(df: pd.DataFrame | None = None, rows: list[int] | None = None) -> str:
+        return f"{df is None} {rows}"
+
+    toolbox = box(Tool("size", size), namespace={"kimi_1": [1]})
+    assert one(toolbox, call("size", df=None, rows="kimi_1")).text == "True [1]"
+    assert one(toolbox, call("size")).text == "True None"
+    assert one(toolbox, call("size", df=5, rows="kimi_1")).state == "invalid"
 
 
 def test_the_model_is_told_to_name_what_json_cannot_hold() -> None:

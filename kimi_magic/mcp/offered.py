@@ -45,7 +45,7 @@ class Declared:
         except Exception as error:  # noqa: BLE001  # a reference that leads nowhere; nothing is fetched
             raise Invalid([f"the server's schema cannot be used: {type(error).__name__}"]) from None
         if errors:
-            raise Invalid([_reason(error) for error in errors] + [self._known])
+            raise Invalid([_reason(error) for error in errors], self._known)
         return (), given
 
     @property

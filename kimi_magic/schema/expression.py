@@ -37,7 +37,7 @@ def is_type(value: object) -> bool:
     """Whether it can stand for a type: a class, or something that typing made."""
     if value is None or isinstance(value, type | NewType) or typing.get_origin(value) is not None:
         return True
-    return type(value).__module__ in ("typing", "typing_extensions") or hasattr(value, "__value__")
+    return type(value).__module__ in ("typing", "typing_extensions")
 
 
 def resolved(text: str, namespace: Mapping[str, Any]) -> Any:

@@ -19,6 +19,8 @@ from kimi_magic.schema.pydantic_ import described, typed_dict
 __all__ = ["written"]
 
 _HINT = "A type that exists: Row, list[Row]. Or fields: name, age int, mood good|bad, tags list[str]."
+_LONGEST = 5_000
+_SHOWN = 80
 _PIECE = re.compile(r"\"[^\"]*\"|'[^']*'|.", re.DOTALL)
 _NAME = re.compile(r"([^\W\d]\w*)\s*(\?)?\s*(:)?\s*")
 _NAMED = re.compile(r"[^\W\d]\w*(?:\s*[?:]|\s+[^|\s])")
@@ -29,6 +31,8 @@ _LIST = re.compile(r"list\s*\[(.*)\]", re.DOTALL)
 def written(text: str, namespace: Mapping[str, Any]) -> Any:
     """Give the type that a text stands for; raises CommandError for one that says nothing."""
     text = text.strip()
+    if len(text) > _LONGEST:
+        raise CommandError(f"A type of {len(text):,} characters is too long.", hint="Define it in Python.")
     if text[:1] == "[" and text[-1:] == "]":
         return list[written(text[1:-1], namespace)]  # type: ignore[misc]  # made at run time
     if not text:
@@ -85,7 +89,11 @@ def _type(text: str, namespace: Mapping[str, Any]) -> Any:
     if len(words) > 1 and all(words):
         return _choice(words, namespace)
     near = get_close_matches(unknown.name or text, [*KNOWN, *(n for n in namespace if is_type(namespace[n]))], 1)
-    raise CommandError(f"{text!r} is not a type.", hint=f"Did you mean {near[0]}?" if near else _HINT)
+    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    hint = f"Did you mean {near[0]}?" if near else _HINT
+    if text in namespace:
+        hint = f"It is a value of type {type(namespace[text]).__name__}. Rows like those of a dataframe: like={text}."
+    raise CommandError(f"{shown!r} is not a type.", hint=hint)
 
 
 def _choice(words: list[str], namespace: Mapping[str, Any]) -> Any:
@@ -95,7 +103,7 @@ def _choice(words: list[str], namespace: Mapping[str, Any]) -> Any:
             resolved(word, namespace)
         except NotAType:
             continue
-        other = next(one for one in given if one != word)
+        other = next((one for one in given if one != word), "…")
         raise CommandError(f"{word!r} is a type and {other!r} is not.", hint=f"Quote what is a word: '{word}'|{other}.")
     whole = all(re.fullmatch(r"-?\d{1,18}", word) for word in given)
     values = tuple(int(word) if whole else word.strip("\"'") for word in given)

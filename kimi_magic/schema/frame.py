@@ -40,7 +40,7 @@ def frame(records: Sequence[Mapping[str, Any]], kinds: Mapping[str, Any], like: 
 
 
 def _library() -> str:
-    loaded = [name for name in ("pandas", "polars") if name in sys.modules]
+    loaded = [name for name in ("pandas", "polars") if sys.modules.get(name) is not None]
     there = loaded or [name for name in ("pandas", "polars") if importlib.util.find_spec(name)]
     if not there:
         raise CommandError("A table needs pandas or polars.", hint="pip install pandas")
@@ -55,9 +55,9 @@ def hints(row: Any) -> dict[str, Any]:
     """Give names and types of the fields of a row, as far as they can be told."""
     if (fields := getattr(row, "model_fields", None)) is not None:
         return {name: field.annotation for name, field in fields.items()}
-    with suppress(Exception):  # names that are not defined: the library infers the dtypes
+    with suppress(Exception):  # names that are not defined, a union: the library infers the dtypes
         return typing.get_type_hints(row)
-    return dict.fromkeys(getattr(row, "__annotations__", {}))
+    return {}
 
 
 def _bare(kind: Any) -> tuple[Any, bool]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-__all__ = ["Invalid", "located", "path", "reasons"]
+__all__ = ["Invalid", "reasons"]
 
 _MOST = 10
 _LONGEST = 240
@@ -17,12 +17,15 @@ _SHOWN = 60
 
 
 class Invalid(Exception):
-    """What the model wrote is not what was asked for. `reasons` are at most ten lines `path: what`, and a count."""
+    """What the model wrote is not what was asked for.
 
-    def __init__(self, reasons: Iterable[str]) -> None:
+    `reasons` are at most ten lines `path: what`, the count of more, and what else there is to say (`also`).
+    """
+
+    def __init__(self, reasons: Iterable[str], also: str = "") -> None:
         found = list(dict.fromkeys(reasons))
         more = [f"… and {len(found) - _MOST:,} more"] if len(found) > _MOST else []
-        self.reasons = tuple(map(_short, found[:_MOST] + more))
+        self.reasons = tuple(map(_short, [*found[:_MOST], *more, *([also] if also else [])]))
         super().__init__("\n".join(self.reasons))
 
 
@@ -38,7 +41,7 @@ def reasons(error: ValidationError, data: Any, root: str = "") -> list[str]:
     """
     found: dict[str, list[str]] = {}
     for one in error.errors(include_url=False, include_context=False):
-        whats = found.setdefault(path(located(one["loc"], data, one["type"]), root), [])
+        whats = found.setdefault(_path(_located(one["loc"], data, one["type"]), root), [])
         what = _what(one["type"], one["msg"], one["input"])
         if what not in whats:
             whats.append(what)
@@ -64,7 +67,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def located(loc: Sequence[int | str], data: Any, kind: str = "") -> list[int | str]:
+def _located(loc: Sequence[int | str], data: Any, kind: str = "") -> list[int | str]:
     """Keep of pydantic's location what leads through `data`: it names the members of unions too."""
     kept: list[int | str] = []
     for n, step in enumerate(loc):
@@ -76,7 +79,7 @@ def located(loc: Sequence[int | str], data: Any, kind: str = "") -> list[int | s
     return kept
 
 
-def path(steps: Sequence[int | str], root: str = "") -> str:
+def _path(steps: Sequence[int | str], root: str = "") -> str:
     """Write a place as people do: `rows[2].age`; a key that is not a word stands in brackets and quotes."""
     out = root
     for step in steps:

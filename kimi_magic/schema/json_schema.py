@@ -18,7 +18,7 @@ from kimi_magic.schema.pydantic_ import pydantic
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Json", "json_schema", "target"]
+__all__ = ["Json", "is_object", "json_schema", "target"]
 
 Json = dict[str, Any]
 
@@ -26,7 +26,7 @@ _REF = "#/$defs/"
 _FORMATS = {"date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 _UNHEARD = {"title", "discriminator", "uniqueItems", "contentMediaType", "contentEncoding", "deprecated", "writeOnly"}
 _DECIMAL = {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$"}
-_NO_GRAMMAR = re.compile(r"\(\?|\\[1-9bBAZzkpP]|[^\\][$^].|^[^^]|[^$]$|\\\$$")
+_NO_GRAMMAR = re.compile(r"\(\?|\\[1-9bBAZzkpP]|(?<=[^\\\[])[$^].|^[^^]|[^$]$|\\\$$")
 """Look-around, back references, anchors inside of a pattern, and patterns that match a part of the text only."""
 
 
@@ -46,6 +46,13 @@ def target(schema: Json, node: Json) -> Json:
     while "$ref" in node:
         node = schema["$defs"][node["$ref"].removeprefix(_REF)]
     return node
+
+
+def is_object(schema: Json, node: Json) -> bool:
+    """Whether all that a node allows are objects."""
+    node = target(schema, node)
+    some = node.get("anyOf", [])
+    return node.get("type") == "object" or (len(some) > 0 and all(is_object(schema, one) for one in some))
 
 
 @cache
@@ -69,6 +76,15 @@ def _generator(reply: bool) -> Any:  # noqa: FBT001  # a key of a cache
         def arguments_schema(self, schema: Any) -> Any:
             """Do the same before pydantic 2.14, to which a NamedTuple is a call."""
             return self.named_tuple_schema({"fields": schema["arguments_schema"]})
+
+        def enum_schema(self, schema: Any) -> Any:
+            """Name the members where their values say nothing, as those of auto() do."""
+            made = super().enum_schema(schema)
+            if not all(isinstance(value, int) for value in made.get("enum", [""])):
+                return made
+            names = ", ".join(f"{member.value}: {member.name}" for member in schema["members"])
+            said = made.get("description")
+            return {**made, "description": f"{said} ({names})" if said else names}
 
         def decimal_schema(self, schema: Any) -> Any:  # noqa: ARG002  # pydantic's
             """Describe a Decimal as text: as a number it would lose digits."""
@@ -94,6 +110,8 @@ def _tightened(node: Any, *, reply: bool) -> Any:
         node["description"] = f"{node['description']} ({words})" if "description" in node else words
     if "properties" in node:
         node.setdefault("additionalProperties", False)
+    if not node.get("$ref", _REF).startswith(_REF):
+        del node["$ref"]  # no service fetches one
     if "$ref" in node and len(node) > 1:
         node["anyOf"] = [{"$ref": node.pop("$ref")}]
     return _mapped(node, lambda inner: _tightened(inner, reply=reply))
@@ -143,6 +161,8 @@ def _placed(root: Json, definitions: dict[str, Json]) -> Json:
         if len(node.get("anyOf", ())) == 1 and node["anyOf"][0].get("$ref") in once:
             words = {key: value for key, value in node.items() if key != "anyOf"}
             return {**place(definitions[node["anyOf"][0]["$ref"]]), **words}
+        if isinstance(keys := node.get("propertyNames"), dict):
+            return place(_spelled(node, definitions.get(keys.get("$ref", ""), keys)))
         return _mapped(node, place)
 
     if "$ref" in root:
@@ -152,6 +172,16 @@ def _placed(root: Json, definitions: dict[str, Json]) -> Json:
     used = {ref.removeprefix(_REF) for node in (placed, *kept.values()) for ref in _refs(node)}
     kept = {name: node for name, node in kept.items() if name in used}
     return {**placed, "$defs": kept} if kept else placed
+
+
+def _spelled(node: Json, keys: Json) -> Json:
+    """Spell out the properties of a dict whose keys are known; grammars know nothing of propertyNames."""
+    inner = node.get("additionalProperties", {})
+    node = {key: value for key, value in node.items() if key != "propertyNames"}
+    names = [keys["const"]] if "const" in keys else keys.get("enum", ())
+    if not names or not all(isinstance(name, str) for name in names):
+        return node
+    return {**node, "properties": dict.fromkeys(names, inner), "additionalProperties": False}
 
 
 def _reaches(start: str, goal: str, inner: dict[str, set[str]]) -> bool:

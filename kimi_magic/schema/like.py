@@ -32,7 +32,7 @@ _INFERRED: dict[str, Any] = dict(
 _PLAIN: dict[str, Any] = dict(
     [
         *[("Boolean", bool), ("String", str), ("Float32", float), ("Float64", float), ("Decimal", Decimal)],
-        *[("Date", date), ("Time", time), ("Duration", timedelta)],
+        *[("Date", date), ("Duration", timedelta)],
     ]
 )
 
@@ -54,7 +54,7 @@ def _opened(like: Any) -> Any:
     try:
         return nw.from_native(like)
     except TypeError:
-        raise CommandError(f"like= is a {type_name(type(like))}, not a dataframe.", hint=_HINT) from None
+        raise CommandError(f"like= is a {type_name(type(like))}, which is not a dataframe.", hint=_HINT) from None
     except nw.exceptions.NarwhalsError as exc:
         raise CommandError(f"The dataframe cannot be read: {exc}", hint="Give each column a name of its own.") from None
 
@@ -80,9 +80,9 @@ def row(like: Any, kept: Collection[int]) -> Any:
     fields = {}
     for n, (label, dtype) in enumerate(frame.collect_schema().items()):
         if n in kept:
-            column = frame[label] if hasattr(frame, "to_native") and hasattr(frame, "shape") else None
+            column = frame.get_column(label) if hasattr(frame, "shape") else None  # a lazy one has no shape
             fields[str(label)] = _field(str(label), dtype, column)
-    return typed_dict("Row", fields, closed=True)
+    return typed_dict("Row", fields)
 
 
 def _field(name: str, dtype: Any, column: Any) -> Any:
@@ -92,7 +92,7 @@ def _field(name: str, dtype: Any, column: Any) -> Any:
         written = getattr(column.to_native(), "dtype", dtype) if column is not None else dtype
         raise CommandError(
             f"The column {name!r} is {written}, which JSON cannot hold.",
-            hint=f"Leave it out: like=df.drop(columns={name!r})",
+            hint="Leave that column out.",
         )
     nullable = column is None or column.null_count() > 0
     return described(Optional[kind], default=None) if nullable else kind  # noqa: UP045  # also of what has no `|`
@@ -110,10 +110,10 @@ def _choices(dtype: Any, column: Any) -> Any:
     else:
         return str if type(dtype).__name__ == "Categorical" else None
     kinds = {type(value) for value in values}
-    if len(kinds) > 1 or not kinds <= {str, int, bool}:
+    if len(kinds) > 1 or not kinds <= {str, int, bool, float}:
         return None
     kind = kinds.pop() if kinds else str
-    if 0 < len(values) <= _FEW:
+    if 0 < len(values) <= _FEW and kind is not float:
         return Literal[tuple(values)]
     return _checked(kind, _one_of(values)) if fixed and values else kind
 
@@ -127,9 +127,13 @@ def _annotation(dtype: Any, column: Any = None) -> Any:
             return _whole(dtype)
         case "Datetime":
             return _checked(datetime, _in_zone(_zone(dtype.time_zone)))
+        case "Time":
+            return _checked(time, _without_zone)  # the format has one, the column has none
         case "List" | "Array":
             inner = _annotation(dtype.inner)
-            return list[Optional[inner]] if inner else None  # type: ignore[valid-type]  # noqa: UP045
+            many = list[Optional[inner]] if inner else None  # type: ignore[valid-type]  # noqa: UP045
+            size = getattr(dtype, "size", None)
+            return described(many, min_length=size, max_length=size) if many and size else many
         case "Struct":
             fields = {field.name: _annotation(field.dtype) for field in dtype.fields}
             return typed_dict("Struct", {k: Optional[v] for k, v in fields.items()}) if all(fields.values()) else None  # noqa: UP045
@@ -145,7 +149,8 @@ def _of_objects(column: Any) -> Any:
     native, pandas = column.to_native(), sys.modules.get("pandas")
     if pandas is None or not isinstance(native, pandas.Series) or native.dtype != object:
         return None
-    return _INFERRED.get(pandas.api.types.infer_dtype(native, skipna=True))
+    kind = _INFERRED.get(pandas.api.types.infer_dtype(native, skipna=True))
+    return _checked(time, _without_zone) if kind is time else kind
 
 
 def _whole(dtype: Any) -> Any:
@@ -170,6 +175,10 @@ def _one_of(values: Iterable[Any]) -> Callable[[Any], Any]:
         return value
 
     return check
+
+
+def _without_zone(value: time) -> time:
+    return value.replace(tzinfo=None)
 
 
 def _in_zone(zone: tzinfo | None) -> Callable[[datetime], datetime]:

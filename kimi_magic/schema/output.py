@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic.errors import CommandError
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "output"]
 
-_MANY = (list, tuple, set, frozenset, Sequence, Collection, AbstractSet)
+_AT_ONCE = 10_000
+_ENOUGH = 100
+_HOPELESS = 10_000
+_MANY = (list, tuple, set, frozenset, Sequence, Collection, Iterable, AbstractSet)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +61,7 @@ class Output:
         for value in reading.found(text):
             for inner, root in self._unwrapped(value):
                 try:
-                    return _valid(self._adapter, inner, root)
+                    return self._checked(inner, root)
                 except Invalid as exc:
                     why = why or exc
         raise why or Invalid(["the reply is empty"])
@@ -88,6 +92,14 @@ class Output:
         records = [_record(one, row) for one in rows]
         return frame(records, hints(self._kind) if self.rows or not self._row else {"value": self._kind}, self._like)
 
+    def _checked(self, inner: Any, root: str) -> Any:
+        """Check a value; of a very long list first each row, so that a million errors are not collected."""
+        if self._row is not None and isinstance(inner, list) and len(inner) > _AT_ONCE:
+            wrong = (row for row in _rows(self._row, inner, root) if isinstance(row, Invalid))
+            if found := list(islice(wrong, _ENOUGH)):
+                raise Invalid([reason for one in found for reason in one.reasons])
+        return _valid(self._adapter, inner, root)
+
     def _unwrapped(self, value: Any) -> Iterator[tuple[Any, str]]:
         if not self._key:
             yield value, ""
@@ -100,18 +112,28 @@ class Output:
             yield value, "" if not self._row else self._key
 
     def _elements(self, text: str) -> Iterator[Any]:
-        """Give each complete row, and an Invalid for what is not valid."""
-        if self._row is None:
+        """Give each complete row of a text, and an Invalid for what is not valid."""
+        return _rows(self._row, reading.elements(text, self._key), self._key) if self._row else iter(())
+
+
+def _rows(kind: TypeAdapter[Any], elements: Iterable[Any], root: str) -> Iterator[Any]:
+    """Give each element checked, and an Invalid for one that is not valid; of a hopeless list not all."""
+    wrong = 0
+    for n, element in enumerate(elements):
+        yield (row := _row(kind, element, f"{root}[{n}]"))
+        wrong += isinstance(row, Invalid)
+        if wrong == _HOPELESS:
+            yield Invalid([f"{root}[{n + 1}]: is not read, nor is the rest: too much is wrong"])
             return
-        for n, element in enumerate(reading.elements(text, self._key)):
-            place = f"{self._key}[{n}]"
-            if isinstance(element, reading.Garbled):
-                yield Invalid([f"{place}: {element.what}"])
-                continue
-            try:
-                yield _valid(self._row, element, place)
-            except Invalid as exc:
-                yield exc
+
+
+def _row(kind: TypeAdapter[Any], element: Any, place: str) -> Any:
+    if isinstance(element, reading.Garbled):
+        return Invalid([f"{place}: {element.what}"])
+    try:
+        return _valid(kind, element, place)
+    except Invalid as exc:
+        return exc
 
 
 def _valid(kind: TypeAdapter[Any], data: Any, root: str) -> Any:
@@ -150,10 +172,13 @@ def output(
         if wanted is not None:
             raise CommandError("A type is given, and a dataframe to be like.", hint="Give one of the two.")
         kept = likes.columns(like, private)
-        wanted = list[likes.row(like, set(kept.values()))]
+        wanted = list[likes.row(like, set(kept.values()))]  # type: ignore[misc]  # made at run time
         table = like
     elif isinstance(wanted, str):
-        wanted = fields.written(wanted, namespace or {})
+        try:
+            wanted = fields.written(wanted, namespace or {})
+        except RecursionError:
+            raise CommandError("The type is nested too deeply.", hint="Define it in Python.") from None
     what = pydantic_.type_name(wanted)
     with pydantic_.refused(what):
         whole = pydantic_.adapter(wanted)
@@ -161,7 +186,7 @@ def output(
         kind = _item(wanted)
         row = None if kind is None else pydantic_.adapter(kind)
     definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
-    rows = row is not None and json_schema.target(definitions, schema.get("items", {})).get("type") == "object"
+    rows = row is not None and json_schema.is_object(definitions, schema.get("items", {}))
     key = "" if schema.get("type") == "object" else "rows" if rows else "value"
     if key:
         schema = {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
@@ -171,7 +196,7 @@ def output(
 
 def _item(kind: Any) -> Any:
     """Give the type of the elements, where a type is that of any number of equal ones; else None."""
-    while typing.get_origin(kind) is typing.Annotated or hasattr(kind, "__value__"):
-        kind = kind.__value__ if hasattr(kind, "__value__") else typing.get_args(kind)[0]
+    while (alias := type(kind).__name__ == "TypeAliasType") or typing.get_origin(kind) is typing.Annotated:
+        kind = kind.__value__ if alias else typing.get_args(kind)[0]
     arguments = [one for one in typing.get_args(kind) if one is not ...]
     return arguments[0] if typing.get_origin(kind) in _MANY and len(arguments) == 1 else None

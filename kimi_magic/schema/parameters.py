@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, NotRequired
+from typing import TYPE_CHECKING, Any, NotRequired, Optional
 
 from kimi_magic.errors import CommandError
-from kimi_magic.schema import docstrings, json_schema, pydantic_, reading
+from kimi_magic.schema import docstrings, json_schema, pydantic_, reading, signatures
 from kimi_magic.schema.invalid import Invalid, reasons
 
 if TYPE_CHECKING:
@@ -46,19 +45,32 @@ class Parameters:
 
         try:
             given = decoded(arguments)
-            values = self._adapter.validate_json(json.dumps(given))
+            values = self._valid(given)
         except Invalid as exc:
-            raise Invalid([*exc.reasons, self._known]) from None
+            raise Invalid(exc.reasons, self._known) from None
         except ValidationError as exc:
-            raise Invalid([*map(self._expected, reasons(exc, given)), self._known]) from None
+            raise Invalid(map(self._expected, reasons(exc, given)), self._known) from None
         except Exception as exc:  # noqa: BLE001  # validators of the user's own; a deep nest
-            raise Invalid([f"the arguments cannot be read: {type(exc).__name__}: {exc}", self._known]) from None
+            raise Invalid([f"the arguments cannot be read: {type(exc).__name__}: {exc}"], self._known) from None
         bound = inspect.BoundArguments(self._signature, values)
         if any(
             kind.kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL) for kind in self._signature.parameters.values()
         ):
             bound.apply_defaults()  # what stands before a positional argument has to be given too
         return bound.args, bound.kwargs
+
+    def _valid(self, given: dict[str, Any]) -> Any:
+        """Check arguments; one that is not valid may be JSON in a string, as some models write lists and objects."""
+        from pydantic import ValidationError
+
+        try:
+            return self._adapter.validate_json(json.dumps(given))
+        except ValidationError as exc:
+            wrong = {str(one["loc"][0]) for one in exc.errors(include_url=False) if one["loc"]}
+            again = {key: _once_more(value) if key in wrong else value for key, value in given.items()}
+            if again == given:
+                raise
+            return self._adapter.validate_json(json.dumps(again))
 
     @property
     def _known(self) -> str:
@@ -76,20 +88,30 @@ class Parameters:
         return f"{reason}; give {_words(self.schema, node)}" if node is not None and what == "is missing" else reason
 
 
+_THEY = "the arguments are"
+
+
 def decoded(arguments: str | Mapping[str, Any]) -> Any:
     """Decode arguments, which some models encode twice; no text is no arguments. Raises Invalid for no JSON object."""
     if not isinstance(arguments, str):
         return dict(arguments)
     if not arguments.strip():
         return {}
-    given = reading.found(arguments)[0]
+    given = reading.found(arguments, _THEY)[0]
     if isinstance(given, str):
-        given = reading.found(given)[0] if given.strip() else {}
+        given = reading.found(given, _THEY)[0] if given.strip() else {}
     if given is None:
         return {}
     if not isinstance(given, dict):
         raise Invalid(["the arguments must be one JSON object"])
     return given
+
+
+def _once_more(value: Any) -> Any:
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        with suppress(Invalid):
+            return reading.found(value)[0]
+    return value
 
 
 _LONGEST = 60
@@ -117,27 +139,27 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     Annotations that are text may name what is global to the function, local to the code that defines it while that
     runs, or in `namespace`. Raises CommandError for what cannot be called, and for a parameter without a schema.
     """
-    inner = _inner(function)
+    inner = signatures.inner(function)
     name = str(getattr(inner, "__name__", type(inner).__name__))
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         raise CommandError(f"{name} has no signature to be read.", hint="Wrap it in a function of your own.") from None
-    hints = _hints(inner, name, namespace or {})
-    text = inspect.getdoc(inner) or ""
+    hints = signatures.hints(inner, name, namespace or {})
+    text = inspect.getdoc(signatures.called(inner)) or inspect.getdoc(inner) or ""
     said = docstrings.about(text)
     fields, defaults = {}, {}
     for key, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             continue
-        kind = _field(hints.get(key, Any), said.get(key, ""), many=parameter.kind is parameter.VAR_POSITIONAL)
+        kind = _field(hints.get(key, Any), parameter, said.get(key, ""))
         optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_POSITIONAL
         if not _has_schema(kind, f"The parameter {key!r} of {name}", optional=optional):
             continue
         fields[key] = NotRequired[kind] if optional else kind
         if parameter.default is not parameter.empty:
             defaults[key] = parameter.default
-    made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, closed=True))
+    made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, extra="forbid", coerce_numbers_to_str=True))
     schema = json_schema.json_schema(made, reply=False)
     schema.setdefault("properties", {})
     for key, default in defaults.items():
@@ -146,57 +168,17 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     return Parameters(name, docstrings.summary(text), schema, signature, made)
 
 
-def _inner(function: Any) -> Any:
-    """Give the function whose name, annotations and docstring count: inside of partial, and of wrappers."""
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.unwrap(function)
-
-
-def _hints(function: Any, name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the annotations of a callable, names in text looked up."""
-    if inspect.isclass(function):
-        function = function.__init__
-    elif not inspect.isroutine(function):
-        function = getattr(type(function), "__call__", function)  # noqa: B004  # the function itself is wanted
-    local = dict(namespace) | _locals_around(function)
-    try:
-        return typing.get_type_hints(function, localns=local, include_extras=True)
-    except NameError as exc:
-        raise CommandError(
-            f"An annotation of {name} names {exc.name!r}, which is not defined.", hint="Define it before the function."
-        ) from None
-    except Exception as exc:  # noqa: BLE001  # an annotation that is text is code
-        raise CommandError(f"The annotations of {name} cannot be read: {exc}", hint=_HINT) from None
-
-
-def _locals_around(function: Any) -> dict[str, Any]:
-    """Give the names local to the code that defines a function: what it closes over, and while that code runs all."""
-    found: dict[str, Any] = {}
-    outer = getattr(function, "__qualname__", "").rpartition(".<locals>.")[0]
-    frame = sys._getframe() if outer else None  # noqa: SLF001  # as pydantic does; frames are walked, none is kept
-    while frame is not None:
-        if frame.f_code.co_qualname == outer and frame.f_globals is getattr(function, "__globals__", None):
-            found = dict(frame.f_locals)
-            break
-        frame = frame.f_back
-    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
-    for key, cell in zip(code.co_freevars if code else (), cells, strict=False):
-        try:
-            found.setdefault(key, cell.cell_contents)
-        except ValueError:  # not assigned yet
-            continue
-    return found
-
-
-def _field(kind: Any, said: str, *, many: bool) -> Any:
+def _field(kind: Any, parameter: inspect.Parameter, said: str) -> Any:
     """Give the type of a parameter with its description: its own, a text in Annotated, or the docstring's words."""
     words = ""
     if typing.get_origin(kind) is typing.Annotated:
         words = next((one for one in kind.__metadata__ if isinstance(one, str)), "")
         if any(getattr(one, "description", None) for one in kind.__metadata__):
             words = said = ""
-    kind = list[kind] if many else kind
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        kind = list[kind]
+    elif parameter.default is None:
+        kind = Optional[kind]  # noqa: UP045  # also of what has no `|`
     return pydantic_.described(kind, words or said)
 
 

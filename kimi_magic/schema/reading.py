@@ -53,7 +53,7 @@ def decode(text: str, start: int = 0) -> tuple[Any, int]:
         raise ValueError("nested too deeply") from None
 
 
-def found(text: str) -> list[Any]:
+def found(text: str, what: str = "the reply is") -> list[Any]:
     """Give the JSON values in a text, outermost ones only, the longest first. Raises Invalid where there is none."""
     text = text.lstrip("\ufeff \t\r\n").rstrip()
     with suppress(ValueError):
@@ -74,7 +74,7 @@ def found(text: str) -> list[Any]:
         else:
             values.append((at - start, value))
     if not values:
-        raise Invalid([f"the reply is not JSON: {why or 'there is none in it'}"])
+        raise Invalid([f"{what} not JSON: {why or 'there is none in it'}"])
     return [value for _, value in sorted(values, key=itemgetter(0), reverse=True)]
 
 

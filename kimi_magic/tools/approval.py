@@ -71,4 +71,5 @@ def _seen(line: str) -> str:
 
 def brief(arguments: str, longest: int = 100) -> str:
     """Write arguments in one line, cut in the middle."""
-    return shortened(_seen(" ".join(arguments.split())), longest)
+    ends = arguments if len(arguments) < 100 * longest else arguments[: 10 * longest] + " … " + arguments[-longest:]
+    return shortened(_seen(" ".join(ends.split())), longest)

@@ -30,7 +30,7 @@ def read(function: Callable[..., Any]) -> schema.Parameters:
     live = {name: hints[name] for name in _live(function, hints)}
     if not live:
         return schema.parameters(function)
-    named = {name: Annotated[str, _asks_for(_classes(hint))] for name, hint in live.items()}
+    named = {name: Annotated[_name_of(hint), _asks_for(_classes(hint))] for name, hint in live.items()}
     return schema.parameters(_like(function, {**hints, **named}))
 
 
@@ -54,11 +54,17 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundA
         if name in live or (handles.is_handle(word) and str not in _members(hints.get(name, Any))):
             found[name] = _found(name, word, _classes(hints[name]) if name in live else (), namespace)
     if found.keys() - live:
-        parameters = schema.parameters(_like(function, {**hints, **dict.fromkeys(found, Any)}))
+        names = {name: _name_of(hints[name]) for name in live}
+        parameters = schema.parameters(_like(function, {**hints, **names, **dict.fromkeys(found, Any)}))
     args, kwargs = parameters.validate(text if given is None else given)
     checked = signature.bind(*args, **kwargs)
     checked.arguments.update(found)
     return checked
+
+
+def _name_of(hint: Any) -> Any:
+    """Give the type of the name of what JSON cannot hold."""
+    return str | None if type(None) in _members(hint) else str
 
 
 def _decoded(text: str) -> dict[str, Any] | None:

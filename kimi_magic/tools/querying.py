@@ -5,8 +5,10 @@ Private columns are taken out of the frames before duckdb sees them, so no alias
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from kimi_magic.context import kinds
@@ -26,30 +28,44 @@ _CONFIG = {
     "memory_limit": "2GB",
 }
 _LOOKED_AT = 300
+_NAMED = 20
+_TICK = 0.1
 
 
 def select(query: str, namespace: Mapping[str, Any], look: Look) -> Any:
     """Give the rows that a query finds, as a table of the library that its frames come from.
 
     Raises CommandError where duckdb is not installed, ValueError for anything that is not one SELECT, LookupError for a
-    table that is no dataframe here, and duckdb's own errors for the rest.
+    table or a column that is not there, and duckdb's own errors for the rest.
     """
     duckdb = _duckdb()
     connection = duckdb.connect(":memory:", config=_CONFIG)
     try:
         _require_select(duckdb, connection, query)
-        frames = _named(connection.get_table_names(query), namespace)
-        private: set[str] = set()
+        frames, notes = _tables(query, namespace, look)
         for name, frame in frames.items():
-            connection.register(name, _public(name, frame, look, private))
+            connection.register(name, frame)
         connection.execute("SET lock_configuration = true")
-        try:
-            return _fetched(connection.sql(query), frames.values())
-        except duckdb.BinderException as error:
-            kept = f"\nPrivate, and so not there: {', '.join(sorted(private))}." if private else ""
-            raise LookupError(f"{error}{kept}") from None
+        return _interruptible(connection, lambda: _fetched(connection.sql(query), frames.values()))
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
+        there = [name for name, value in namespace.items() if not name.startswith("_") and _is_frame(value)]
+        known = f"Dataframes: {', '.join(sorted(there)[:_NAMED]) or 'none'}."
+        raise LookupError("\n".join([str(error), *notes, known])) from None
     finally:
         connection.close()
+
+
+def _interruptible(connection: Any, work: Callable[[], Any]) -> Any:
+    """Work on another thread while this one waits: duckdb looks for no signal, and a limit holds on any thread."""
+    with ThreadPoolExecutor(1, "kimi-sql") as pool:
+        future = pool.submit(work)
+        try:
+            while not future.done():
+                wait([future], _TICK)
+            return future.result()
+        finally:
+            if not future.done():
+                connection.interrupt()
 
 
 def _duckdb() -> Any:
@@ -68,17 +84,22 @@ def _require_select(duckdb: Any, connection: Any, query: str) -> None:
         raise ValueError("sql takes one SELECT and nothing else")
 
 
-def _named(tables: Iterable[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the dataframes that a query names, whatever the case."""
-    known = {name.lower(): name for name in namespace if not name.startswith("_")}
-    frames = {}
-    for table in tables:
-        name = known.get(table.lower().strip('"'))
-        if name is None or not kinds.is_data(namespace[name]):
-            there = sorted(name for name in known.values() if _is_frame(namespace[name]))[:20]
-            raise LookupError(f"there is no dataframe {table!r}; there is {', '.join(there) or 'none'}")
-        frames[name] = namespace[name]
-    return frames
+def _tables(query: str, namespace: Mapping[str, Any], look: Look) -> tuple[dict[str, Any], list[str]]:
+    """Give the dataframes whose names stand in a query, in any case, and what is to be said where it fails."""
+    words = {word.lower() for word in re.findall(r"\w+", query)}
+    frames: dict[str, Any] = {}
+    notes: list[str] = []
+    private: set[str] = set()
+    for name, value in list(namespace.items()):
+        if name.lower() not in words or name.startswith("_") or look.hides(name) or not kinds.is_data(value):
+            continue
+        try:
+            frames[name] = _public(name, value, look, private)
+        except LookupError as reason:
+            notes.append(f"{reason}.")
+    if private:
+        notes.append(f"Private, and so not there: {', '.join(sorted(private))}.")
+    return frames, notes
 
 
 def _is_frame(value: object) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Description, Look, shortened
-from kimi_magic.context.objects.containers import holds_values, scalar
+from kimi_magic.context.objects.containers import holds_values, is_enum, scalar
 from kimi_magic.context.objects.saying import counted, legible, type_name
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Part, Text
@@ -23,6 +24,8 @@ from kimi_magic.tools.running import MOST_YIELDED
 __all__ = ["Answer", "answer", "words"]
 
 _LEFT_OUT = "characters left out"
+_LEEWAY = 200
+"""Characters that a description may have beyond its room, for a heading of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def answer(source: str, value: object, look: Look, namespace: MutableMapping[str
     found, handle = _described(value, look), ""
     if not isinstance(value, Description) and _is_more_than_its_text(value, found):
         handle = handles.keep(value, namespace)
-    text = found.text if value is not None else "Done; it gave nothing."
+    text = "Done; it gave nothing." if value is None else found.text or "(an empty text)"
     if isinstance(value, list) and len(value) == MOST_YIELDED:
         text += f"\n[A generator is read up to {MOST_YIELDED:,} values.]"
     if handle:
@@ -77,8 +80,10 @@ def _described(value: object, look: Look) -> Description:
     try:
         if isinstance(value, Description):
             return _guarded(value, look)
-        if type(value) is str:
-            return _text(value, look)
+        if isinstance(value, str) and not is_enum(value):
+            return _text(str.__str__(value), look)
+        if isinstance(value, PurePath):  # its name: a file is not read because its path was found
+            return _text(str(value), look)
         if kinds.is_data(value) and not kinds.may_take_long(value):
             whole = kinds.describe(value, replace(look, full=True))
             if not whole.omitted:
@@ -103,7 +108,15 @@ def _guarded(found: Description, look: Look) -> Description:
     texts = [part.text for part in found.parts if isinstance(part, Text)]
     cleaned = iter(look.guard.clean_pieces(texts)[0])
     parts = tuple(Text(next(cleaned)) if isinstance(part, Text) else part for part in found.parts)
-    return replace(found, parts=parts)
+    found = replace(found, parts=parts)
+    if found.images and not look.pictures:
+        found = replace(found, parts=(Text(f"{found.text}\n[picture left out]".strip()),), omitted="picture")
+    if len(found.text) <= look.room + _LEEWAY:
+        return found
+    text = shortened(
+        found.text, look.room, what=_LEFT_OUT
+    )  # made by a tool that knew nothing of this reply's other calls
+    return replace(found, parts=(Text(text), *found.images), omitted=found.omitted or "the middle of its text")
 
 
 def _is_more_than_its_text(value: object, found: Description) -> bool:

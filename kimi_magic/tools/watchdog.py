@@ -35,8 +35,6 @@ def limited(seconds: float | None, call: Callable[[], T]) -> T:
 
     One that swallows everything and gives a value in the end has given it.
     """
-    if seconds is None:
-        return call()
     dog = _Watchdog(seconds)
     try:
         dog.start()
@@ -64,7 +62,7 @@ def limited(seconds: float | None, call: Callable[[], T]) -> T:
 class _Watchdog:
     """Watches the thread that made it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.armed = self.barked = self.ctrl_c = self.late_ctrl_c = False
         self._seconds = seconds
         self._lock = threading.Lock()
@@ -79,7 +77,8 @@ class _Watchdog:
         if self._signals:
             signal.signal(signal.SIGINT, self._heard)
         self.armed = True
-        self._thread.start()
+        if self._seconds is not None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Watch no longer, once what was sent has arrived: it must hit nobody else."""
