@@ -30,25 +30,30 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-if HOW == "leaves":
-    print("no licence\nfound", file=sys.stderr)
-    sys.exit(3)
-if HOW == "garbage":
-    print("Starting \x1b[31mserver\x1b[0m …", flush=True)
-    print("{not json", flush=True)
-if HOW in ("silent", "garbage"):
-    time.sleep(600)
-for line in sys.stdin:
-    message = json.loads(line)
-    if "id" not in message:
-        continue
-    if HOW == "noisy":
-        print("some words between the messages", flush=True)
-    result = answer(message["method"], message.get("params", {}))
-    refusal = {"error": {"code": -32601, "message": "no such method"}}
-    print(
-        json.dumps({"jsonrpc": "2.0", "id": message["id"]} | (refusal if result is None else {"result": result})),
-        flush=True,
-    )  # noqa: E501
-if HOW == "stays":
-    time.sleep(600)
+def main() -> None:
+    if HOW == "leaves":
+        print("no licence\nfound", file=sys.stderr)
+        sys.exit(3)
+    if HOW == "garbage":
+        print("Starting \x1b[31mserver\x1b[0m …", flush=True)
+        print("{not json", flush=True)
+    if HOW in ("silent", "garbage"):
+        time.sleep(600)
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" not in message:
+            continue
+        if HOW == "noisy":
+            print("some words between the messages", flush=True)
+        result = answer(message["method"], message.get("params", {}))
+        refusal = {"error": {"code": -32601, "message": "no such method"}}
+        print(
+            json.dumps({"jsonrpc": "2.0", "id": message["id"]} | (refusal if result is None else {"result": result})),
+            flush=True,
+        )
+    if HOW == "stays":
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()

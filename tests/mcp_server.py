@@ -65,7 +65,7 @@ def long(characters: int) -> str:
     return "x" * characters
 
 
-@server.tool(annotations=READS)
+@server.tool(annotations=READS, structured_output=False)
 def picture() -> list[Any]:
     """Give a picture, with words."""
     file = BytesIO()
@@ -73,7 +73,7 @@ def picture() -> list[Any]:
     return ["A red one:", Image(data=file.getvalue(), format="png")]
 
 
-@server.tool(annotations=READS)
+@server.tool(annotations=READS, structured_output=False)
 def broken_picture() -> list[Any]:
     """Give a picture that is none."""
     return [Image(data=base64.b64decode("AAAA"), format="png")]

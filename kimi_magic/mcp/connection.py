@@ -145,6 +145,7 @@ class Connection:
                 self._client = client
                 self._ready.set_result(tools)
                 await over.wait()
+                self._client = None
                 self._why = f"{self._name} has ended{self._last_words()}"
 
     @contextlib.asynccontextmanager
@@ -161,22 +162,20 @@ class Connection:
         parameters = StdioServerParameters(
             command=program, args=arguments, env=self._target.environment(), encoding_error_handler="replace"
         )
-        heard, hears = anyio.create_memory_object_stream[Any](0)
         # It is handed on to the program as a file, and nobody writes text into it here.
         async with stdio_client(parameters, self._errors) as (read, write), anyio.create_task_group() as group:  # type: ignore[arg-type]
+            pass_on, received = anyio.create_memory_object_stream[Any](0)
 
-            async def pass_on() -> None:
-                async with heard:
+            async def watch() -> None:
+                async with pass_on:
                     async for message in read:
-                        await heard.send(message)
+                        await pass_on.send(message)
                 over.set()
 
-            group.start_soon(pass_on)
-            try:
-                yield hears, write
-            finally:
-                group.cancel_scope.cancel()
-                hears.close()
+            group.start_soon(watch)
+            with pass_on, received:
+                yield received, write
+            group.cancel_scope.cancel()
 
     @contextlib.asynccontextmanager
     async def _address(self) -> AsyncIterator[Any]:
@@ -196,7 +195,7 @@ class Connection:
 
     async def _hear(self, message: Any) -> None:
         """Notice what a server writes that is no message."""
-        if isinstance(message, Exception):
+        if isinstance(message, Exception) and not self._garbage:
             errors: list[Any] = getattr(message, "errors", list)()
             self._garbage = str(errors[0].get("input", "") if errors else message)[:_SAID]
 

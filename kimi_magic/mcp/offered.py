@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic.context.description import shortened
-from kimi_magic.schema.invalid import Invalid, path
+from kimi_magic.schema.invalid import Invalid
 from kimi_magic.schema.parameters import decoded
 from kimi_magic.tools.functions import Tool
 
@@ -56,7 +56,7 @@ class Declared:
 
 
 def _reason(error: Any) -> str:
-    where = path(list(error.absolute_path))
+    where = error.json_path.removeprefix("$").removeprefix(".")
     return f"{where}: {error.message}" if where else str(error.message)
 
 
