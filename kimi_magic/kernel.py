@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import os
 import sys
 import threading
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.mcp import Servers
+    from kimi_magic.mcp.servers import Server
     from kimi_magic.schema import Output
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
-    from kimi_magic.store import Store
+    from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
     from kimi_magic.tools.toolbox import Toolbox
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
@@ -430,7 +432,7 @@ def servers() -> Servers:
 
     with _state.lock:
         if _state.servers is None:
-            _state.servers = Servers()
+            _state.servers = Servers(_record_call)
             atexit.register(close)
         return _state.servers
 
@@ -544,10 +546,23 @@ def _record(sent: Sent) -> None:
         )
         for item in sent.parts
     ]
+    _enter(entries)
+
+
+def _record_call(server: Server, tool: str, arguments: Mapping[str, Any]) -> None:
+    """Write down what a tool of an MCP server is given."""
+    from kimi_magic.store import Egress
+
+    size = len(json.dumps(arguments, ensure_ascii=False).encode())
+    where = server.target.url or "this machine"
+    _enter([Egress(time.time(), where, "", "tool", f"{server.name}.{tool}", "arguments", bytes=size)])
+
+
+def _enter(entries: Sequence[Egress]) -> None:
     try:
         ledger().record_all(entries)
     except KimiError as error:
-        warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
+        warnings.warn(f"{error.message} {error.hint}", stacklevel=3)
 
 
 def _require_nothing_private(sent: Sent) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
-from kimi_magic.tools import Call, Tool
+from kimi_magic.messages import ToolCall as Call
+from kimi_magic.tools import Tool
 from kimi_magic.tools.approval import Unanswered, shown
 from kimi_magic.tools.toolbox import Toolbox
 from tests.harness.kernel import Kernel
@@ -99,6 +100,21 @@ def test_arguments_are_shown_in_full_and_as_they_are() -> None:
     assert shown({}) == "(no arguments)"
 
 
+def test_a_live_object_is_shown_by_its_name_and_never_asked_for_its_repr() -> None:
+    class Rude:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    def use(thing: Any, keys: Any) -> None: ...
+
+    seen: list[str] = []
+    tool = Tool("use", use, approve=True)
+    box = Toolbox((tool,), {"kimi_1": Rude()}, Look(Guard()), ask=lambda _, text: not seen.append(text))
+    (found,) = box.run([Call("1", "use", '{"thing": "kimi_1", "keys": "kimi_x"}')])
+    assert (found.state, seen) == ("done", ['thing = kimi_1 (a Rude)\nkeys = "kimi_x"'])
+    assert shown({"a": Rude(), "b": {(1, 2): 3}}) == 'a = "<Rude, whose repr failed: RuntimeError>"\nb = {(1, 2): 3}'
+
+
 @pytest.mark.parametrize("hidden", ["\x1b[2K", "\r", "\u202e", "\u200b", "\x08", "\ud800", "\x9b", "\u2066"])
 def test_what_a_terminal_would_obey_is_shown_as_text(hidden: str) -> None:
     text = shown({"code": f"safe()\n{hidden}evil()", hidden: hidden})
@@ -115,6 +131,7 @@ def test_nothing_stands_beyond_the_edge_of_the_screen() -> None:
 ASK = """
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
+from kimi_magic.messages import ToolCall as Call
 from kimi_magic.tools import *
 from kimi_magic.tools.asking import Asking
 from kimi_magic.tools.toolbox import Toolbox

@@ -13,10 +13,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from kimi_magic.calls import Outcome
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
 from kimi_magic.errors import CommandError
-from kimi_magic.tools import Call, Outcome, named
+from kimi_magic.messages import ToolCall as Call
+from kimi_magic.tools import named
 from kimi_magic.tools.kernel_tools import kernel_tools
 from kimi_magic.tools.toolbox import Toolbox
 
@@ -50,6 +52,9 @@ class Kernel:
             "lazy": pl.from_pandas(df).lazy(),
             "arrow": pa.Table.from_pandas(df),
             "series": df["n"],
+            "notes": pd.DataFrame(
+                {"n": range(1_000), "note": [f"the number {ssn} of {n}" for n, ssn in enumerate(SSN)]}
+            ),
             "numbers": np.arange(5_000).reshape(1_000, 5),
             "items": list(range(100_000)),
             "mapping": {"name": "Ann", "ssn": "999-99-9999", **{f"k{n}": n for n in range(30)}},
@@ -183,6 +188,13 @@ def test_private_columns_are_not_there(kernel: Kernel, frame: str) -> None:
 def test_a_name_that_is_no_usable_frame_does_not_matter_elsewhere(kernel: Kernel) -> None:
     assert "5" in kernel.sql("select 5 as lazy, 'pivoted' as series from df limit 1")
     assert "lazy is lazy" in kernel.sql("select * from lazy")
+
+
+def test_a_column_whose_texts_hold_private_values_is_not_there(kernel: Kernel) -> None:
+    outcome = kernel.call("sql", query="select reverse(note) as r from notes")
+    assert outcome.state == "failed"
+    assert "Private, and so not there: note." in outcome.text
+    assert kernel.call("sql", query="select sum(n) from notes").state == "done"
 
 
 def test_what_is_kept_back_is_said(kernel: Kernel) -> None:

@@ -379,6 +379,28 @@ def test_servers_and_async_tools_go_together(kernel: Kernel) -> None:
         assert [each[:2] for each in found] == [("done", "1"), ("done", "3")]
 
 
+def test_a_long_text_is_handed_on_by_its_name_and_nothing_else_is(kernel: Kernel) -> None:
+    kernel.run(f"{ADD}\nkimi_1 = 'path ' * 2000\nkimi_2 = object()")
+    options = "-t demo --approve all"
+    text, other = asked(kernel, 'demo_write {"path": "kimi_1"}', 'demo_write {"path": "kimi_2"}', options=options)
+    assert text[1].startswith("wrote path path")
+    assert kernel.value("len(answer.calls[0].value)") == len("wrote ") + 10_000
+    assert other[0] == "invalid"
+    assert "kimi_2 is a object, and this tool can only be handed text" in other[1]
+    cell = kernel.run('%%kimi answer -t demo\n<<tool demo_write {"path": "kimi_1"}>>', answers=["n"])
+    assert "path = kimi_1 (a str)" in cell.text
+
+
+def test_what_a_server_is_given_is_guarded_and_on_the_ledger(kernel: Kernel) -> None:
+    kernel.run(f"{ADD}\nimport pandas as pd\ndf = pd.DataFrame({{'ssn': ['123-45-6789']}})")
+    kernel.run("%kimi private df ssn")
+    kernel.run("kimi_1 = 'the number is 123-45-6789'")
+    told = asked(kernel, 'demo_write {"path": "kimi_1"}', options="-t demo --approve all")[0][1]
+    assert told.startswith("wrote the number is")
+    assert "123-45-6789" not in kernel.value("answer.calls[0].value")
+    assert any("demo.write" in line and "this machine" in line for line in kernel.run("%kimi egress").text.splitlines())
+
+
 def test_the_lists_tell_what_there_is(kernel: Kernel) -> None:
     assert "There is no MCP server" in kernel.run("%kimi mcp").text
     kernel.run(f"{ADD}\nimport kimi_magic\n@kimi_magic.tool(approve=True)\ndef order(item: str):\n    'Order it.'")

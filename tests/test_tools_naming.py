@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -126,6 +128,7 @@ def test_a_set_and_the_tools_in_it_have_names_after_those_of_the_notebook() -> N
         ("", "Which tools?"),
         (" , ", "Which tools?"),
         ([5], "it is a int"),
+        ([{}.pop], "no signature"),
     ],
 )
 def test_what_is_no_tool_is_told_with_what_is_near(words: Any, said: str) -> None:
@@ -162,6 +165,16 @@ def test_a_timeout_that_cannot_be_is_refused(seconds: float) -> None:
 def test_the_decorator_refuses_what_is_no_function_of_the_user(thing: Any) -> None:
     with pytest.raises(CommandError):
         tool(thing)
+
+
+def test_marking_a_tool_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, kimi_magic\nfrom kimi_magic.tools import tool\n@tool\ndef f(a: int): ...\n"
+        "heavy = ['pydantic', 'narwhals', 'asyncio', 'nest_asyncio2', 'PIL', 'kimi_magic.context.guard', 'httpx']\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_wrapper_of_a_tool_runs_as_the_wrapper() -> None:

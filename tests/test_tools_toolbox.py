@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kimi_magic.calls import Outcome, interrupted
 from kimi_magic.context.description import Description, Look
 from kimi_magic.context.guard import Guard
 from kimi_magic.messages import Image, Text
-from kimi_magic.tools import Call, Outcome, Tool, named, tool
-from kimi_magic.tools.calls import interrupted
+from kimi_magic.messages import ToolCall as Call
+from kimi_magic.tools import Tool, named, tool
 from kimi_magic.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ def test_a_tool_may_be_called_from_a_coroutine() -> None:
 
     code = (
         "import asyncio\nfrom kimi_magic.context.description import Look\nfrom kimi_magic.context.guard import Guard\n"
-        "from kimi_magic.tools import *\nfrom kimi_magic.tools.toolbox import Toolbox\n"
+        "from kimi_magic.tools import *\nfrom kimi_magic.messages import ToolCall as Call\nfrom kimi_magic.tools.toolbox import Toolbox\n"
         "async def nap():\n    await asyncio.sleep(0)\n    return 'slept'\n"
         "async def main():\n"
         "    return [o.text for o in Toolbox(named([nap], {}), {}, Look(Guard())).run([Call('1', 'nap', '{}')])]\n"
@@ -324,7 +325,15 @@ def test_a_function_that_gives_a_coroutine_is_awaited() -> None:
     async def inner(n: int) -> int:
         return n + 1
 
-    assert only(lambda: inner(1)).text == "2"
+    async def fails() -> None:
+        raise ValueError("inner")
+
+    heard: list[Call] = []
+    tools = (Tool("f", lambda: inner(1)), Tool("g", lambda: fails()))  # noqa: PLW0108  # a function that is not async
+    first, second = Toolbox(tools, {}, look(), starting=heard.append).run([call("f"), call("g")])
+    assert (first.text, second.text.splitlines()[0]) == ("2", "ValueError: inner")
+    assert 'raise ValueError("inner")' in second.text
+    assert [one.name for one in heard] == ["f", "g"]
 
 
 def test_generators_give_their_values_and_endless_ones_a_thousand() -> None:
@@ -341,6 +350,19 @@ def test_generators_give_their_values_and_endless_ones_a_thousand() -> None:
     outcome = only(count_slowly)
     assert len(outcome.value) == 1_000
     assert "read up to 1,000 values" in outcome.text
+
+
+def test_each_call_is_announced_before_it_runs() -> None:
+    heard: list[str] = []
+
+    def work(n: int) -> None:
+        assert heard[-1] == f"functions.work:{n}"
+
+    tools = (Tool("work", work),)
+    toolbox = Toolbox(tools, {}, look(), starting=lambda one: heard.append(one.id))
+    found = list(toolbox.run([call("work", 0, n=0), call("zzz"), call("work", 1, n=1)]))
+    assert [outcome.state for outcome in found] == ["unknown", "done", "done"]
+    assert heard == ["functions.work:0", "functions.work:1"]
 
 
 def test_stopping_from_another_thread_answers_what_is_left() -> None:
@@ -539,6 +561,17 @@ def test_what_json_cannot_hold_may_be_none() -> None:
     assert one(toolbox, call("size", df=None, rows="kimi_1")).text == "True [1]"
     assert one(toolbox, call("size")).text == "True None"
     assert one(toolbox, call("size", df=5, rows="kimi_1")).state == "invalid"
+
+
+def test_a_default_that_json_cannot_hold_is_not_offered() -> None:
+    usual = pd.DataFrame({"a": [1]})
+
+    def size(rows: int, df: pd.DataFrame = usual, values: np.ndarray = np.zeros(3)) -> int:  # noqa: B008  # what people write
+        return len(df) + len(values) + rows
+
+    toolbox = box(Tool("size", size))
+    assert list(toolbox.tools["size"].schema["properties"]) == ["rows"]
+    assert one(toolbox, call("size", rows=1)).text == "5"
 
 
 def test_the_model_is_told_to_name_what_json_cannot_hold() -> None:

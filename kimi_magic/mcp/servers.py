@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,13 @@ from kimi_magic.mcp.target import Target
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
 
+    from kimi_magic.context.guard import Guard
     from kimi_magic.tools import Tool
 
 __all__ = ["Server", "Servers"]
+
+
+Record = Callable[["Server", str, dict[str, Any]], None]
 
 
 @dataclass(slots=True)
@@ -39,9 +44,13 @@ class Server:
 
 
 class Servers:
-    """All of them. Their connections live on one loop in one thread, which begins with the first."""
+    """All of them. Their connections live on one loop in one thread, which begins with the first.
 
-    def __init__(self) -> None:
+    `record` is told what is sent to a server's tool, just before that.
+    """
+
+    def __init__(self, record: Record = lambda *_: None) -> None:
+        self._record = record
         self._io = IOThread()
         self._lock = threading.RLock()
         self._servers: dict[str, Server] = {}
@@ -91,6 +100,8 @@ class Servers:
 
     def _tool(self, server: Server, offer: offered.Declared, look: Look) -> Tool:
         def call(arguments: dict[str, Any]) -> object:
+            arguments = {name: _guarded(value, look.guard) for name, value in arguments.items()}
+            self._record(server, offer.own, arguments)
             return results.given(self._called(server, offer.own, arguments), look)
 
         return offered.tool(offer, call, server.target.call)
@@ -121,3 +132,15 @@ class Servers:
         for connection in connections:
             connection.ended()
         self._io.stop()
+
+
+def _guarded(value: Any, guard: Guard) -> Any:
+    """Keep private values and secrets back, in every text of an argument."""
+    match value:
+        case str():
+            return guard.clean(value)
+        case list():
+            return [_guarded(one, guard) for one in value]
+        case dict():
+            return {name: _guarded(one, guard) for name, one in value.items()}
+    return value

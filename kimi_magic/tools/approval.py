@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from kimi_magic.context.description import shortened
+from kimi_magic.context.objects.saying import said
+from kimi_magic.tools.arguments import Named
 from kimi_magic.tools.functions import Tool
 
-__all__ = ["Approval", "Policy", "Unanswered", "agreed", "brief", "shown"]
+__all__ = ["Approval", "Policy", "Unanswered", "agreed", "shown"]
 
 Policy = Literal["ask", "all", "none"]
 """`ask` (the usual one) asks where a tool wants it; `all` agrees beforehand, save where a tool always asks; `none` to
@@ -50,13 +51,18 @@ def shown(arguments: Mapping[str, Any]) -> str:
 
 
 def _line(name: str, value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
-    if isinstance(value, str) and "\n" not in value:
-        text = json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, Named) or (isinstance(value, str) and "\n" in value) else _written(value)
     lines = [piece for line in text.split("\n") for piece in _pieces(_seen(line))]
     if len(lines) == 1:
         return f"{_seen(name)} = {lines[0]}"
     return "\n".join([f"{_seen(name)} =", *(f"    {line}" for line in lines)])
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=said)
+    except (TypeError, ValueError, RecursionError):  # keys that are no texts, a ring
+        return said(value)
 
 
 def _pieces(line: str) -> list[str]:
@@ -67,9 +73,3 @@ def _pieces(line: str) -> list[str]:
 def _seen(line: str) -> str:
     """Make visible what a terminal would obey and what cannot be seen."""
     return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in line)
-
-
-def brief(arguments: str, longest: int = 100) -> str:
-    """Write arguments in one line, cut in the middle."""
-    ends = arguments if len(arguments) < 100 * longest else arguments[: 10 * longest] + " … " + arguments[-longest:]
-    return shortened(_seen(" ".join(ends.split())), longest)

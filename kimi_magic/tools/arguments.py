@@ -11,6 +11,7 @@ import inspect
 import json
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -21,7 +22,7 @@ from kimi_magic.tools import handles
 if TYPE_CHECKING:
     from kimi_magic.tools.functions import Tool
 
-__all__ = ["bound", "read"]
+__all__ = ["Bound", "Named", "bound", "read"]
 
 
 def read(function: Callable[..., Any]) -> schema.Parameters:
@@ -34,32 +35,73 @@ def read(function: Callable[..., Any]) -> schema.Parameters:
     return schema.parameters(_like(function, {**hints, **named}))
 
 
-def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> inspect.BoundArguments:
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Arguments that fit; `names` are those that were given by the name of a live object, with that name."""
+
+    arguments: inspect.BoundArguments
+    names: Mapping[str, str]
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a person is shown: a live object by its name and type, what stands in **kwargs by its name."""
+        given = dict(self.arguments.arguments)
+        for parameter in self.arguments.signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given |= given.pop(parameter.name, {})
+        named = {name: Named(f"{word} (a {type_name(given[name])})") for name, word in self.names.items()}
+        return {**given, **named}
+
+
+class Named(str):
+    """What stands for a live object, and is no text of the model's."""
+
+    __slots__ = ()
+
+
+def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
     """Check the arguments of a call, and put live objects in the place of their names.
 
     Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
     """
     function, parameters = tool.function, tool.parameters
     if tool.declared is not None:
-        args, kwargs = parameters.validate(text)
-        return inspect.signature(function).bind(*args, **kwargs)
+        return _handed_on(tool, text, namespace)
     hints, signature = _hints(function), inspect.signature(function)
     live = _live(function, hints)
     given = _decoded(text)
     found: dict[str, object] = {}
+    names: dict[str, str] = {}
     for name, word in (given or {}).items():
         parameter = signature.parameters.get(name)
         if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
             continue
-        if name in live or (handles.is_handle(word) and str not in _members(hints.get(name, Any))):
-            found[name] = _found(name, word, _classes(hints[name]) if name in live else (), namespace)
-    if found.keys() - live:
-        names = {name: _name_of(hints[name]) for name in live}
-        parameters = schema.parameters(_like(function, {**hints, **names, **dict.fromkeys(found, Any)}))
+        if name not in live and handles.is_handle(word) and str not in _members(hints.get(name, Any)):
+            found[name], names[name] = _found(name, word, (), namespace), word
+    if found:
+        loose = {**{name: _name_of(hints[name]) for name in live}, **dict.fromkeys(found, Any)}
+        parameters = schema.parameters(_like(function, {**hints, **loose}))
     args, kwargs = parameters.validate(text if given is None else given)
     checked = signature.bind(*args, **kwargs)
+    for name in live & {name for name, word in checked.arguments.items() if word is not None}:
+        names[name] = checked.arguments[name]
+        found[name] = _found(name, names[name], _classes(hints[name]), namespace)
     checked.arguments.update(found)
-    return checked
+    return Bound(checked, names)
+
+
+def _handed_on(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
+    """Check the arguments of a tool that is elsewhere: it can be given the text of a handle, no other object."""
+    given, names = _decoded(text), {}
+    for name, word in (given or {}).items():
+        if isinstance(word, str) and handles.is_handle(word) and word in namespace:
+            if not isinstance(namespace[word], str):
+                what = type_name(namespace[word])
+                raise schema.Invalid([f"{name}: {word} is a {what}, and this tool can only be handed text"])
+            names[name] = word
+    whole = {name: namespace[word] for name, word in names.items()}
+    args, kwargs = tool.parameters.validate(text if given is None else given | whole)
+    return Bound(inspect.signature(tool.function).bind(*args, **kwargs), names)
 
 
 def _name_of(hint: Any) -> Any:
@@ -80,12 +122,16 @@ def _decoded(text: str) -> dict[str, Any] | None:
 
 def _live(function: Callable[..., Any], hints: Mapping[str, Any]) -> set[str]:
     """Name the parameters that JSON cannot hold and that have to be given, or may be None."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # `schema` says so
+        return set()
     return {
         parameter.name
-        for parameter in inspect.signature(function).parameters.values()
+        for parameter in parameters
         if parameter.name in hints
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and parameter.default in (None, parameter.empty)
+        and (parameter.default is None or parameter.default is parameter.empty)
         and _has_no_json(hints[parameter.name])
     }
 

@@ -6,12 +6,14 @@ A handle is a variable and nothing else: deleting it frees the object, assigning
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, MutableMapping
 from itertools import count
 from typing import Any
 
 __all__ = ["is_handle", "keep"]
 
+_lock = threading.Lock()
 _HANDLE = re.compile(r"kimi_[1-9]\d{0,8}")
 
 
@@ -22,12 +24,13 @@ def is_handle(word: str) -> bool:
 
 def keep(value: object, namespace: MutableMapping[str, Any]) -> str:
     """Keep an object under the name that it has already, or under the next one that is free."""
-    known = next((name for name, other in _kept(namespace).items() if other is value), None)
-    if known is not None:
-        return known
-    name = next(name for n in count(1) if (name := f"kimi_{n}") not in namespace)
-    namespace[name] = value
-    return name
+    with _lock:
+        known = next((name for name, other in _kept(namespace).items() if other is value), None)
+        if known is not None:
+            return known
+        name = next(name for n in count(1) if (name := f"kimi_{n}") not in namespace)
+        namespace[name] = value
+        return name
 
 
 def _kept(namespace: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import inspect
-import signal
 import sys
 import threading
 import time
@@ -45,10 +44,13 @@ class Work:
 def together(works: Sequence[Work], stopped: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, Ran]]:
     """Run async functions at the same time; give the position of each and what became of it, as they end.
 
-    KeyboardInterrupt, `stopped()` and closing the iterator cancel what still runs and wait for it, two seconds at most.
+    KeyboardInterrupt, `stopped()`, closing the iterator and cancelling the task that waits here cancel what still runs,
+    and wait for it, two seconds at most.
     A function that goes on after being cancelled is left to itself. Raises Unavailable before anything has begun.
     """
     drive = _driver(stopped)
+    waiting = asyncio.current_task() if _running() is not None else None
+    before = waiting.cancelling() if waiting is not None else 0
     tasks: dict[asyncio.Task[Ran], int] = {}
     limits = [work.timeout for work in works if work.timeout is not None]
     # The loop answers every tenth of a second; where it does not, an async function blocks it.
@@ -56,14 +58,18 @@ def together(works: Sequence[Work], stopped: Callable[[], bool] = lambda: False)
     try:
         with suppress(TimeIsUp):  # stopped before the loop had time for it
             drive(_begin(works, tasks), None)
-        while tasks and not stopped():
+        while tasks and not stopped() and not _cancelled_since(waiting, before):
             try:
                 done = drive(_some(tasks), blocked)
             except TimeIsUp:
                 continue
             for task in done:
                 yield tasks.pop(task), task.result()
+        if _cancelled_since(waiting, before) and _kernel_loop() is not None:
+            raise KeyboardInterrupt
     finally:
+        if _kernel_loop() is not None:
+            _take_back(waiting, before)
         if tasks:
             with suppress(TimeIsUp):
                 drive(_end(tasks), _GRACE * 2)
@@ -165,8 +171,6 @@ def _driver(stopped: Callable[[], bool]) -> _Drive:
 def _here(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], limit: float | None) -> T:
     task = loop.create_task(coroutine)
     main = threading.current_thread() is threading.main_thread()
-    # A cell with a top-level await has a handler that only asks the loop, which waits for us.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler) if main else None
     try:
         while True:
             try:
@@ -177,8 +181,6 @@ def _here(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], li
     finally:
         if not task.done():
             task.cancel()
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
 
 
 def _there(
@@ -198,6 +200,23 @@ def _there(
                 raise TimeIsUp
     finally:
         future.cancel()
+
+
+def _cancelled_since(task: asyncio.Task[Any] | None, before: int) -> bool:
+    """Whether the task that waits here was cancelled meanwhile.
+
+    That is how a cell with a top-level await hears of a Ctrl-C that came just before.
+    """
+    return task is not None and task.cancelling() > before
+
+
+def _take_back(task: asyncio.Task[Any] | None, before: int) -> None:
+    """Take back the cancelling of a cell, which has had its KeyboardInterrupt: ipykernel answers no cancelled cell."""
+    while task is not None and task.cancelling() > before:
+        task.uncancel()
+        if not task.cancelling():  # until Python 3.13 it would still be cancelled at its next step
+            with suppress(AttributeError):  # a task made in C, before the loop was patched
+                task._must_cancel = False  # type: ignore[attr-defined]  # noqa: SLF001  # of asyncio's own Task
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

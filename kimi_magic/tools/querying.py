@@ -13,6 +13,7 @@ from typing import Any
 
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Look
+from kimi_magic.context.objects.saying import said
 from kimi_magic.context.tables.sampling import spread
 from kimi_magic.context.tables.subject import Subject, found
 from kimi_magic.context.tables.withholding import without_private_rows
@@ -117,11 +118,17 @@ def _public(name: str, frame: Any, look: Look, private: set[str]) -> Any:
     if list(subject.labels) != list(subject.frame.labels):
         raise LookupError(f"the columns of {name} are named by private values")
     subject.picks = spread(subject.rows, _LOOKED_AT)
-    kept = [n for n in range(len(subject.labels)) if not subject.is_private(n)]
-    private |= set(subject.withheld())
+    kept = [n for n in range(len(subject.labels)) if not subject.is_private(n) and not _holds_private(n, subject)]
+    private |= {subject.name(n) for n in range(len(subject.labels)) if n not in kept} | set(subject.withheld())
     if not kept:
         raise LookupError(f"{name} has private columns only")
     return _columns(frame, subject, kept, look)
+
+
+def _holds_private(column: int, subject: Subject) -> bool:
+    """Whether private values stand in a column's texts, where an expression could make them unrecognisable."""
+    guard = subject.look.guard
+    return bool(guard.names and guard.found_in("\n".join(map(said, subject.values(column)))))
 
 
 def _columns(frame: Any, subject: Subject, kept: list[int], look: Look) -> Any:

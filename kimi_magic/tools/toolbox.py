@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kimi_magic import schema, wire
+from kimi_magic.calls import Outcome, State, interrupted
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Look
 from kimi_magic.context.template import near_names
+from kimi_magic.messages import ToolCall
 from kimi_magic.tools import approval, arguments, faults, loops, results
-from kimi_magic.tools.calls import Call, Outcome, State, interrupted
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
+from kimi_magic.tools.watchdog import ctrl_c_raises
 from kimi_magic.wire import Function
 
 __all__ = ["Toolbox"]
@@ -23,19 +25,22 @@ __all__ = ["Toolbox"]
 _TOGETHER = 48_000
 """Characters that the results of one reply may have together."""
 _LEAST_ROOM = 400
+_QUICK = (str, int, float, bool, type(None))
+"""What is described at once, so that it needs no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A call whose arguments fit and that the user agrees to."""
 
-    call: Call
+    call: ToolCall
     tool: Tool
-    given: inspect.BoundArguments
+    given: arguments.Bound
 
     def begin(self) -> Any:
-        """Call the function."""
-        return self.tool.function(*self.given.args, **self.given.kwargs)
+        """ToolCall the function."""
+        given = self.given.arguments
+        return self.tool.function(*given.args, **given.kwargs)
 
 
 class Toolbox:
@@ -55,7 +60,7 @@ class Toolbox:
         *,
         policy: approval.Policy = "ask",
         ask: approval.Approval | None = None,
-        starting: Callable[[Call], None] = lambda _: None,
+        starting: Callable[[ToolCall], None] = lambda _: None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self._namespace = namespace
@@ -77,12 +82,16 @@ class Toolbox:
         """End what runs, from any thread: async tools are cancelled, others are the last to run to their end."""
         self._stopped.set()
 
-    def run(self, calls: Sequence[Call]) -> Iterator[Outcome]:
+    def run(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         """Answer the calls of one reply, each once, as they end; the caller puts them in order again.
 
         All are checked and asked for first, then the async ones run together, then the others one after another on
         this thread. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
         """
+        with ctrl_c_raises():
+            yield from self._answers(calls)
+
+    def _answers(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
         ready: list[_Ready] = []
         for call in calls:
@@ -92,7 +101,9 @@ class Toolbox:
             else:
                 ready.append(checked)
         together = [one for one in ready if one.tool.asynchronous]
-        yield from self._together(together, look)
+        for one in together:
+            self.starting(one.call)
+        yield from self._together([(one, one.begin) for one in together], look)
         for one in ready:
             if one.tool.asynchronous:
                 continue
@@ -101,10 +112,10 @@ class Toolbox:
             else:
                 yield from self._alone(one, look)
 
-    def _checked(self, call: Call, look: Look) -> _Ready | Outcome:
+    def _checked(self, call: ToolCall, look: Look) -> _Ready | Outcome:
         tool = self.tools.get(call.name)
         if tool is None:
-            near = near_names(call.name, self.tools)[:3] or sorted(self.tools)[:20]
+            near = near_names(call.name[:80], self.tools)[:3] or sorted(self.tools)[:20]
             there = f" There is {', '.join(near)}." if near else ""
             return self._said(call, f"There is no tool {call.name[:80]!r}.{there}", "unknown", look)
         try:
@@ -113,14 +124,12 @@ class Toolbox:
             return self._said(call, f"The arguments do not fit, so it was not called.\n{reason}", "invalid", look)
         except Exception as error:  # noqa: BLE001  # the user's own validators, and what they may raise
             return self._said(call, f"The arguments cannot be read: {type(error).__name__}.", "invalid", look)
-        refusal = approval.agreed(tool, _as_given(given), self._policy, self._ask)
+        refusal = approval.agreed(tool, given.shown, self._policy, self._ask)
         return self._said(call, refusal, "refused", look) if refusal else _Ready(call, tool, given)
 
-    def _together(self, ready: Sequence[_Ready], look: Look) -> Iterator[Outcome]:
-        waiting = dict(enumerate(ready))
-        for one in ready:
-            self.starting(one.call)
-        works = [loops.Work(one.begin, one.tool.timeout) for one in ready]
+    def _together(self, begun: Sequence[tuple[_Ready, Callable[[], Any]]], look: Look) -> Iterator[Outcome]:
+        waiting = {number: one for number, (one, _) in enumerate(begun)}
+        works = [loops.Work(begin, one.tool.timeout) for one, begin in begun]
         try:
             for number, ran in loops.together(works, self._stopped.is_set) if works else ():
                 one = waiting.pop(number)
@@ -136,8 +145,7 @@ class Toolbox:
         self.starting(one.call)
         ran = run(one.begin, one.tool.timeout)
         if ran.error is None and (inspect.isawaitable(ran.value) or inspect.isasyncgen(ran.value)):
-            waited = ran.value  # a function that gives a coroutine without being async itself
-            yield from self._together([replace(one, tool=replace(one.tool, function=lambda *_, **__: waited))], look)
+            yield from self._together([(one, lambda: ran.value)], look)  # it gave a coroutine without being async
         else:
             yield self._outcome(one, ran, look)
 
@@ -149,9 +157,10 @@ class Toolbox:
         if ran.error is not None:
             return self._said(one.call, faults.told(ran.error, one.tool.function), "failed", look, ran)
         self._learn(ran.value)
+        quick = isinstance(ran.value, _QUICK)
         described = run(
             lambda: results.answer(one.call.name, ran.value, look, self._namespace, peek="peek" in self.tools),
-            one.tool.timeout,
+            None if quick else one.tool.timeout,
         )
         answer: results.Answer | None = described.value
         if answer is None:  # its repr hangs
@@ -159,7 +168,7 @@ class Toolbox:
             answer = results.words(one.call.name, text, "undescribed", look)
         return Outcome(one.call, answer.text, answer.parts, "done", ran.seconds, ran.value, answer.handle, answer.item)
 
-    def _said(self, call: Call, text: str, state: State, look: Look, ran: Ran | None = None) -> Outcome:
+    def _said(self, call: ToolCall, text: str, state: State, look: Look, ran: Ran | None = None) -> Outcome:
         answer = results.words(call.name, text, state, look)
         return Outcome(call, answer.text, (), state, ran.seconds if ran is not None else 0.0, item=answer.item)
 
@@ -169,12 +178,3 @@ class Toolbox:
         for found in (value, *list(self._namespace.values())) if guard.names else ():
             if kinds.is_data(found):
                 guard.learn(found)
-
-
-def _as_given(given: inspect.BoundArguments) -> dict[str, Any]:
-    """Give the arguments by name, also those that stand in **kwargs."""
-    flat: dict[str, Any] = {}
-    for name, value in given.arguments.items():
-        many = given.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
-        flat |= value if many else {name: value}
-    return flat

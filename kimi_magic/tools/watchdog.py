@@ -14,11 +14,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
-__all__ = ["TimeIsUp", "limited"]
+__all__ = ["TimeIsUp", "ctrl_c_raises", "limited"]
 
 T = TypeVar("T")
 _AGAIN = 1.0
@@ -59,6 +60,23 @@ def limited(seconds: float | None, call: Callable[[], T]) -> T:
             raise KeyboardInterrupt
 
 
+@contextmanager
+def ctrl_c_raises() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt on the main thread, whatever handler there is.
+
+    That of a cell with a top-level await only asks the event loop, which waits for us.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Any = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # closed on another thread, by who has given it up
+            signal.signal(signal.SIGINT, before or signal.default_int_handler)
+
+
 class _Watchdog:
     """Watches the thread that made it."""
 
@@ -74,9 +92,9 @@ class _Watchdog:
         self._thread = threading.Thread(target=self._watch, name="kimi-watchdog", daemon=True)
 
     def start(self) -> None:
+        self.armed = True  # before its handler is there: Ctrl-C in between must not be put off
         if self._signals:
             signal.signal(signal.SIGINT, self._heard)
-        self.armed = True
         if self._seconds is not None:
             self._thread.start()
 
@@ -118,7 +136,6 @@ class _Watchdog:
             if self.armed:
                 raise TimeIsUp
         elif self.armed:
-            # Whatever handler there was: that of a cell with a top-level await only asks the loop, which waits for us.
             self.ctrl_c = True
             raise KeyboardInterrupt
         else:
