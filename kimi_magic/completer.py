@@ -56,7 +56,7 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         "use": list(_PLACES),
         "model": list(models.names()),
         "ask": list(options),
-        "usage": ["--plot"],
+        "usage": ["--plot", "--all"],
     }
     return values.get(before[0], [])
 
@@ -87,6 +87,16 @@ def _context_word(line: str) -> str | None:
     )
     after_private = before[1:] == ["private"]
     return _NAME_AT_END.search(line)[0] if after_context or after_private else None  # type: ignore[index]  # see above
+
+
+def _tools(line: str) -> list[str]:
+    """Give the sets of tools, and the tools of servers, where the last option is -t."""
+    options = [word for word in line.split() if word.startswith("-")]
+    if not options or options[-1] not in ("-t", "--tools"):
+        return []
+    from kimi_magic import kernel
+
+    return kernel.tool_words()
 
 
 def live(word: str, namespace: Mapping[str, Any], attributes: Callable[[str], Iterable[str]]) -> list[str]:
@@ -128,7 +138,8 @@ def _found(number: int, line: str, lines: list[str], shell: Any) -> tuple[str, l
         before = lines[1:number] if ours else []
         word = expression("\n".join([*before, line])) if number or not ours else None
     if word is not None:
-        return word, live(word, namespace, shell.Completer.attr_matches)
+        tools = [name for name in _tools(line) if name.startswith(word)]
+        return word, sorted({*live(word, namespace, shell.Completer.attr_matches), *tools})
     names = tuple(name for name in namespace if not name.startswith("_"))
     if columns := _columns(line, namespace):
         typed = "" if line[-1:].isspace() else line.rsplit(maxsplit=1)[-1]

@@ -73,7 +73,7 @@ def test_a_bundle_has_html_and_the_source() -> None:
     assert bundle["text/plain"] == "**x**"
     assert "<strong>x</strong>" in bundle["text/html"]
     assert "1,000 in (900 cached)" in bundle["text/html"]
-    assert "$0.0003" in bundle["text/html"]
+    assert "$0.00028" in bundle["text/html"]
 
 
 def test_no_price_shows_no_money() -> None:

@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ HERE = Path(__file__).parent
 SERVER = f"{sys.executable} {HERE / 'mcp_server.py'}"
 RAW = f"{sys.executable} {HERE / 'mcp_raw.py'}"
 ADD = f"%kimi mcp add demo {SERVER}"
+NAMES = ("broken_picture", "environment", "fail", "hang", "leave", "long", "picture", "write")
 CALLS = "[(call.state, call.text, call.handle) for call in answer.calls]"
 
 
@@ -284,6 +287,34 @@ def test_an_address_that_speaks_no_mcp_says_so(servers: Servers, server: Any) ->
     assert "/mcp" in caught.value.hint
 
 
+class Refusing(BaseHTTPRequestHandler):
+    """An address that wants a token, and keeps what it was shown."""
+
+    def do_POST(self) -> None:
+        self.server.shown.append(self.headers.get("authorization"))  # type: ignore[attr-defined]
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_address_that_wants_a_token_is_told_the_one_that_is_named(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_KEY", "k-0123456789")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as web:
+        web.shown = []
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{web.server_port}/mcp"
+        for token in ("", "WEB_KEY"):
+            with pytest.raises(CommandError, match="who asks") as caught:
+                servers.add("web", Target((url,), token=token))
+            assert "--token" in caught.value.hint
+        web.shutdown()
+    assert {None, "Bearer k-0123456789"} == set(web.shown)
+
+
 # In a kernel
 
 
@@ -410,6 +441,13 @@ def test_the_lists_tell_what_there_is(kernel: Kernel) -> None:
     assert any(line.startswith("demo.add") and "demo_add" in line and "Add two numbers." in line for line in lines)
     assert any(line.startswith("demo.write") and "yes" in line for line in lines)
     assert "runs" in kernel.run("%kimi mcp").text
+
+
+def test_servers_and_their_tools_are_completed(kernel: Kernel) -> None:
+    kernel.run(ADD)
+    assert kernel.complete("%%kimi -t de") == ["demo", "demo.add", *(f"demo.{name}" for name in NAMES)]
+    assert kernel.complete("%%kimi -t demo.a") == ["demo.add"]
+    assert "kernel" in kernel.complete("%kimi ask -t ker")
 
 
 def test_removing_unloading_and_the_end_of_the_kernel_end_the_servers(kernel: Kernel) -> None:

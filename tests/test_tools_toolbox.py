@@ -310,7 +310,8 @@ def test_a_tool_may_be_called_from_a_coroutine() -> None:
 
     code = (
         "import asyncio\nfrom kimi_magic.context.description import Look\nfrom kimi_magic.context.guard import Guard\n"
-        "from kimi_magic.tools import *\nfrom kimi_magic.messages import ToolCall as Call\nfrom kimi_magic.tools.toolbox import Toolbox\n"
+        "from kimi_magic.messages import ToolCall as Call\nfrom kimi_magic.tools import *\n"
+        "from kimi_magic.tools.toolbox import Toolbox\n"
         "async def nap():\n    await asyncio.sleep(0)\n    return 'slept'\n"
         "async def main():\n"
         "    return [o.text for o in Toolbox(named([nap], {}), {}, Look(Guard())).run([Call('1', 'nap', '{}')])]\n"

@@ -135,7 +135,8 @@ class Connection:
         import anyio
         from mcp import Client
 
-        logging.getLogger("mcp").addHandler(logging.NullHandler())  # else it complains of servers in somebody's cell
+        if not (log := logging.getLogger("mcp")).handlers:  # else it complains of servers in somebody's cell
+            log.addHandler(logging.NullHandler())
         with anyio.CancelScope() as self._scope:
             if self._closing:
                 return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic.context.description import Look
@@ -63,8 +62,10 @@ class Servers:
 
     def add(self, name: str, target: Target) -> Server:
         """Start a server, or one anew that has this name; raises CommandError where it does not start."""
-        if find_spec("mcp") is None:
-            raise CommandError("MCP servers need the package mcp.", hint='pip install "kimi-magic[mcp]"')
+        try:
+            from mcp import Client  # noqa: F401  # an older mcp has none
+        except ImportError:
+            raise CommandError("MCP servers need mcp 2.0 or later.", hint='pip install "kimi-magic[mcp]"') from None
         if target.url:
             target.headers()
         else:
