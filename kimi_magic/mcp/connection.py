@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from kimi_magic.errors import CommandError
 from kimi_magic.iothread import TICK, IOThread
+from kimi_magic.mcp import refusals
 from kimi_magic.mcp.target import Target
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _FAREWELL = 6.0
 _NOT_FOUND = 404
 """What an address answers that knows nothing of this connection any longer."""
 _MOST_PAGES = 100
-_SAID = 300
+_LONGEST = 300
 
 
 class ServerEnded(Exception):
@@ -50,7 +51,7 @@ class Connection:
         self._why = ""
         self._garbage = ""
         self._status = 0
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the life of the server
+        self._errors: IO[bytes] = tempfile.TemporaryFile("a+b")  # noqa: SIM115  # closed when the server has ended
         self._ready: Future[list[Tool]] = Future()
         self._life = io.submit(self._live())
 
@@ -63,7 +64,8 @@ class Connection:
             return waited(self._ready, self._target.start)
         except TimeoutError:
             self.end()
-            raise self._silence() from None
+            said = refusals.last_words(self._errors)
+            raise refusals.silence(self._name, self._target, self._garbage, said) from None
         except BaseException:
             self.end()
             raise
@@ -121,10 +123,11 @@ class Connection:
         try:
             await self._run()
         except Exception as error:  # noqa: BLE001  # whatever a program, a socket and `mcp` come up with
-            first = _first(error)
+            first = refusals.first(error)
             self._why = f"{self._name} has ended: {str(first) or type(first).__name__}"
             if not self._ready.done():
-                self._ready.set_exception(self._refusal(first))
+                said = refusals.last_words(self._errors)
+                self._ready.set_exception(refusals.refusal(first, self._name, self._target, self._status, said))
         finally:
             self._client = None
             self._errors.close()
@@ -147,7 +150,7 @@ class Connection:
                 self._ready.set_result(tools)
                 await over.wait()
                 self._client = None
-                self._why = f"{self._name} has ended{self._last_words()}"
+                self._why = f"{self._name} has ended{refusals.last_words(self._errors)}"
 
     @contextlib.asynccontextmanager
     async def _transport(self, over: anyio.Event) -> AsyncIterator[Any]:
@@ -198,56 +201,7 @@ class Connection:
         """Notice what a server writes that is no message."""
         if isinstance(message, Exception) and not self._garbage:
             errors: list[Any] = getattr(message, "errors", list)()
-            self._garbage = str(errors[0].get("input", "") if errors else message)[:_SAID]
-
-    # Why it did not start
-
-    def _refusal(self, error: BaseException) -> CommandError:
-        """Say why it did not start."""
-        name, target = self._name, self._target
-        match error:
-            case CommandError():
-                return error
-            case FileNotFoundError() if not target.url:
-                return CommandError(
-                    f"There is no program {target.words[0]!r}.", hint="Is it installed, and on the PATH of this kernel?"
-                )
-            case OSError() if not target.url:
-                return CommandError(f"{target.words[0]} cannot be run: {error.strerror or error}.")
-        if target.url and self._status in (401, 403):
-            return CommandError(
-                f"{target.shown} wants to know who asks (HTTP {self._status}).",
-                hint="The name of a variable that holds a token: %kimi mcp add --token VARIABLE NAME URL",
-            )
-        if target.url:
-            status = f" (HTTP {self._status})" if self._status else ""
-            said = str(error) or type(error).__name__
-            return CommandError(
-                f"{target.shown} does not answer as an MCP server{status}: {said}.",
-                hint="Is the address whole? It often ends with /mcp.",
-            )
-        return CommandError(
-            f"{name} ended before it had started{self._last_words()}.",
-            hint=f"Does it run in a terminal? {target.shown}",
-        )
-
-    def _silence(self) -> CommandError:
-        said = f"; it writes what is no MCP: {self._garbage!r}" if self._garbage else self._last_words()
-        return CommandError(
-            f"{self._name} did not start in {self._target.start:g} s{said}.",
-            hint="Where it has much to load first: %kimi mcp add --timeout 120 NAME COMMAND",
-        )
-
-    def _last_words(self) -> str:
-        """Quote the end of what a program wrote to its standard error."""
-        try:
-            end = self._errors.seek(0, 2)
-            self._errors.seek(max(0, end - _SAID))
-            text = self._errors.read().decode("utf-8", "replace").strip()
-        except (OSError, ValueError):
-            return ""
-        lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-        return f"; its last words: {' | '.join(lines[-3:])}" if lines else ""
+            self._garbage = str(errors[0].get("input", "") if errors else message)[:_LONGEST]
 
 
 async def _offered(client: Client) -> list[Tool]:
@@ -261,13 +215,6 @@ async def _offered(client: Client) -> list[Tool]:
         if cursor is None:
             break
     return tools
-
-
-def _first(error: BaseException) -> BaseException:
-    """Take the first error out of a group of them."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def waited(future: Future[T], longest: float = math.inf) -> T:
