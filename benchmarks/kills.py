@@ -36,7 +36,7 @@ conversation = Conversation()
 while True:
     question = Message.of("user", "x" * 500)
     turn = conversation.append(Turn((question,), Reply("y" * 3000), parent=conversation.head))
-    archive.save(conversation, turn)
+    archive.save(conversation)
     print(turn.number, flush=True)
 """
 

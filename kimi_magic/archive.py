@@ -1,7 +1,8 @@
 """Conversations on disk: values ↔ rows of the store, and ↔ files that people keep.
 
 A turn is written when it ends, the head of its conversation with it, in one transaction: what was finished outlives
-the kernel. Pictures are kept once, by their digest.
+the kernel. The store holds the turns of a conversation up to a number, all of them; each writing adds those after it,
+whatever has become of the file in between. Pictures are kept once, by their digest.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from sqlite3 import Connection
 from typing import Any
 
 from kimi_magic.calls import Outcome, Round
 from kimi_magic.conversation import Conversation, Origin, Turn, fresh_id
+from kimi_magic.errors import StoreError
 from kimi_magic.messages import Image, Message, Part, Text, ToolCall, Usage
 from kimi_magic.reply import Reply, Timing
 from kimi_magic.sent import Item, Sent
@@ -42,7 +44,7 @@ _LIST = (
     "SELECT id, name, notebook, used, (SELECT count(*) FROM turn WHERE conversation = id) "
     "FROM conversation WHERE notebook = ? ORDER BY used DESC"
 )
-_ONE_TURN = "SELECT 1 FROM turn WHERE conversation = ? AND number = ?"
+_LAST_TURN = "SELECT number, data FROM turn WHERE conversation = ? ORDER BY number DESC LIMIT 1"
 _WHERE_IT_STANDS = "SELECT name, affinity, head, dropped FROM conversation WHERE id = ?"
 _UNSEEN = "DELETE FROM picture WHERE NOT EXISTS (SELECT 1 FROM turn WHERE instr(data, picture.digest))"
 
@@ -54,15 +56,29 @@ class Archive:
         self._store = store
         self.notebook = notebook
 
-    def save(self, conversation: Conversation, turn: Turn | None = None) -> None:
-        """Keep where a conversation stands, and a turn that is new.
+    def save(self, conversation: Conversation) -> None:
+        """Keep where a conversation stands, and those of its turns that the store lacks.
 
         Where another kernel has gone on with the same conversation, this one is kept under an id of its own.
         """
-        if turn is not None and self._taken(conversation.id, turn.number):
-            conversation.id = fresh_id()
-            turn = None
-        row = {
+
+        def write(connection: Connection) -> None:
+            number, data = connection.execute(_LAST_TURN, (conversation.id,)).fetchone() or (0, "")
+            ours = conversation.tree.get(number)
+            if number and (ours is None or _text(turn_to(ours, {})) != data):
+                conversation.id, number = fresh_id(), 0
+            pictures: dict[str, Image] = {}
+            new = [turn for turn in conversation.tree.values() if turn.number > number]
+            turns = [(conversation.id, turn.number, _text(turn_to(turn, pictures))) for turn in new]
+            shown = [(digest, picture.data) for digest, picture in pictures.items()]
+            connection.execute(_PLACES + _OR_MOVE, self._row(conversation))
+            connection.executemany("INSERT INTO turn VALUES (?, ?, ?)", turns)
+            connection.executemany("INSERT OR IGNORE INTO picture VALUES (?, ?)", shown)
+
+        self._store.write(write)
+
+    def _row(self, conversation: Conversation) -> dict[str, Any]:
+        return {
             "id": conversation.id,
             "name": conversation.name,
             "affinity": conversation.affinity,
@@ -71,23 +87,11 @@ class Archive:
             "dropped": json.dumps(sorted(conversation.dropped)),
             "used": time.time(),
         }
-        pictures: dict[str, Image] = {}
-        turns = [
-            (conversation.id, one.number, _text(turn_to(one, pictures)))
-            for one in ([turn] if turn is not None else conversation.tree.values())
-        ]
-        shown = [(digest, picture.data) for digest, picture in pictures.items()]
 
-        def write(connection: Connection) -> None:
-            connection.execute(_PLACES + _OR_MOVE, row)
-            connection.executemany("INSERT OR REPLACE INTO turn VALUES (?, ?, ?)", turns)
-            connection.executemany("INSERT OR IGNORE INTO picture VALUES (?, ?)", shown)
-
-        self._store.write(write)
-
-    def _taken(self, id_: str, number: int) -> bool:
-        found = self._store.read(lambda connection: connection.execute(_ONE_TURN, (id_, number)).fetchone())
-        return found is not None
+    def touch(self, id_: str) -> None:
+        """Note that a conversation was used now."""
+        used = "UPDATE conversation SET used = ? WHERE id = ?"
+        self._store.write(lambda connection: connection.execute(used, (time.time(), id_)))
 
     def kept(self) -> list[Kept]:
         """List the conversations of this notebook, the last used first."""
@@ -95,7 +99,7 @@ class Archive:
         return [Kept(*row) for row in rows]
 
     def load(self, id_: str) -> Conversation:
-        """Bring a conversation back as it was left."""
+        """Bring a conversation back as it was left; a turn that hangs on one which is missing begins a branch."""
 
         def read(connection: Connection) -> Conversation:
             name, affinity, head, dropped = connection.execute(_WHERE_IT_STANDS, (id_,)).fetchone()
@@ -105,11 +109,21 @@ class Archive:
                 found: bytes = connection.execute("SELECT data FROM picture WHERE digest = ?", (digest,)).fetchone()[0]
                 return found
 
-            turns = [turn_from(json.loads(data), picture) for (data,) in rows.fetchall()]
-            tree = {turn.number: turn for turn in turns}
-            return Conversation(name, affinity, tree, head, frozenset(json.loads(dropped)), id_)
+            tree: dict[int, Turn] = {}
+            for (data,) in rows.fetchall():
+                turn = turn_from(json.loads(data), picture)
+                known = all(number in tree for number in (turn.parent, turn.summarises) if number)
+                tree[turn.number] = turn if known else replace(turn, parent=0, summarises=0)
+            last = head if head in tree else max(tree, default=0)
+            return Conversation(name, affinity, tree, last, frozenset(json.loads(dropped)), id_)
 
-        return self._store.read(read)
+        try:
+            return self._store.read(read)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"A conversation in {self._store.path or 'memory'} cannot be read ({type(error).__name__}).",
+                hint="Others can be resumed by their name: %kimi resume NAME.",
+            ) from error
 
     def forget(self, ids: Sequence[str]) -> None:
         """Erase conversations for good, and the pictures that no other shows."""
@@ -203,11 +217,11 @@ def _item_to(item: Item, pictures: dict[str, Image]) -> dict[str, Any]:
 
 
 def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
-    """Read a turn again; `picture` gives the bytes of one by its digest. The reply's `sent.before` stays empty."""
+    """Read a turn again; `picture` gives the bytes of one by its digest. `reply.sent` lacks what stood before it."""
     opening = tuple(_message_from(message, picture) for message in data["opening"])
     reply = {name: value for name, value in data["reply"].items() if name in _REPLY}
     reply |= {"usage": Usage(**reply.get("usage", {})), "timing": Timing(**reply.get("timing", {}))}
-    reply |= {name: tuple(reply[name]) for name in ("badges",) if name in reply}
+    reply |= {name: tuple(reply[name]) for name in ("badges", "exchanges") if name in reply}
     if "tool_calls" in reply:
         reply["tool_calls"] = tuple(ToolCall(*call) for call in reply["tool_calls"])
     if "rounds" in reply:
@@ -215,7 +229,7 @@ def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
     if "sent" in reply:
         reply["sent"] = _sent_from(reply["sent"], opening[-1], picture)
     origin = Origin(**data.get("origin", {}))
-    return Turn(opening, Reply(**reply), data["number"], data.get("parent", 0), origin)
+    return Turn(opening, Reply(**reply), data["number"], data.get("parent", 0), origin, data.get("summarises", 0))
 
 
 _REPLY = {field.name for field in fields(Reply)}
@@ -247,7 +261,8 @@ def _item_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Item:
 
 def lines(conversation: Conversation) -> Iterator[str]:
     """Give a conversation as JSON lines, pictures inside: what `%kimi import` reads again."""
-    yield _line({"kimi_magic": "conversation", "version": 1, "name": conversation.name, "head": conversation.head})
+    first = {"kimi_magic": "conversation", "version": 1, "name": conversation.name, "head": conversation.head}
+    yield _line(first | ({"dropped": sorted(conversation.dropped)} if conversation.dropped else {}))
     for turn in conversation.tree.values():
         pictures: dict[str, Image] = {}
         data = turn_to(turn, pictures)

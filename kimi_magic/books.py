@@ -17,6 +17,7 @@ from kimi_magic import models
 from kimi_magic.budget import Budget
 from kimi_magic.errors import BudgetReached, StoreError
 from kimi_magic.messages import Text, Usage
+from kimi_magic.present import dollars
 from kimi_magic.reply import Reply
 from kimi_magic.store import Store, Used
 from kimi_magic.wire import Request
@@ -44,20 +45,28 @@ class Hold:
 
 
 class Books:
-    """Usage and cost of this kernel, and the day's over all kernels. May be used from any thread."""
+    """Usage and cost of this kernel, and the day's over all kernels. May be used from any thread.
 
-    def __init__(self, store: Callable[[], Store] | None = None) -> None:
+    `counted` is what counts against a budget of this kernel already, in US dollars.
+    """
+
+    def __init__(self, store: Callable[[], Store] | None = None, counted: float = 0.0) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._holds: list[Hold] = []
         self._unwritten: list[Used] = []
-        self._counted = 0.0
+        self._counted = counted
         self.mine: list[Used] = []
         self.usage = Usage()
         self.cost = 0.0
         self.replies = 0
         self.replayed = 0
         self.unpriced = 0
+
+    @property
+    def counted(self) -> float:
+        """US dollars that count against a budget of this kernel."""
+        return self._counted
 
     @property
     def in_flight(self) -> float:
@@ -72,7 +81,7 @@ class Books:
     def spent(self, budget: Budget) -> float:
         """US dollars that count against a budget so far, without what is in flight. Raises StoreError."""
         if budget.per == "kernel" or self._store is None:
-            return self._counted
+            return self.counted
         since = midnight()
         return self._store().spent(since) + sum(used.counted for used in self._unwritten if used.time >= since)
 
@@ -94,7 +103,7 @@ class Books:
                 if tokens < min(request.max_tokens, _LEAST_REPLY):
                     raise _reached(budget, spent, self._held, hold)
                 if tokens < request.max_tokens:
-                    request = replace(request, max_tokens=tokens)
+                    request = replace(request, max_tokens=tokens, wanted=request.max_tokens)
                     hold.reply = tokens * price.output / 1e6
             self._holds.append(hold)
         return request, hold
@@ -170,12 +179,12 @@ def _bound(hold: Hold, reply: Reply) -> float:
 
 
 def _reached(budget: Budget, spent: float, held: float, hold: Hold) -> BudgetReached:
-    flight = f", ${held:.4f} in flight" if held else ""
+    flight = f", {dollars(held)} in flight" if held else ""
     per = " over all kernels" if budget.per == "day" else ""
     enough = max(budget.dollars * 2, math.ceil((spent + held + hold.sent + hold.reply) * 100) / 100)
     return BudgetReached(
-        f"Not sent: of the budget of {budget}{per}, ${spent:.4f} is spent{flight}, and this question may cost "
-        f"${hold.sent + hold.reply:.4f}.",
+        f"Not sent: of the budget of {budget}{per}, {dollars(spent)} is spent{flight}, and this question may cost "
+        f"{dollars(hold.sent + hold.reply)}.",
         hint=f"`%kimi budget ${enough:.9g}{'/day' if budget.per == 'day' else ''}` raises it, "
         "`%kimi budget off` ends it; --max-tokens and --new make a question cheaper.",
     )

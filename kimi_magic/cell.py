@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import kernel
-from kimi_magic.command import Ask, Context
+from kimi_magic.command import Ask, Context, conversation_name
 from kimi_magic.context.registry import Describe
 from kimi_magic.errors import CommandError, Interrupted, InvalidReply, KimiError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kimi_magic.context.gathering import Gathered
     from kimi_magic.context.watching import Displays
-    from kimi_magic.conversation import Origin
+    from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.others import Others
     from kimi_magic.render import Waiting
     from kimi_magic.reply import Reply
@@ -94,6 +94,7 @@ def ask(  # only the text and objects are meant to be positional
     }
     options = {name: value for name, value in given.items() if value is not None}
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
+    session = conversation_name(session, "session=") if session else ""
     context = Context(cells=cells, raw=True, rows=rows, columns=wanted, full=full, detail=detail)
     given_tools = (tools,) if isinstance(tools, str) or callable(tools) else tuple(tools)
     asked = Ask(text, "", options, new, history, quiet, context, session=session, tools=given_tools, out=out, like=like)
@@ -123,18 +124,20 @@ def run(
     failure: BaseException | None = None,
     displays: Displays | None = None,
     others: Others | None = None,
+    past: Conversation | None = None,
 ) -> Reply:
     """Ask, paint and deliver; see `ask`.
 
     `failure` is what `%kimi fix` explains, `displays` knows what cells displayed, `others` watches a cell that asks.
+    Asked outside any conversation, it is asked after the `past`, if one is given.
     """
     try:
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
         out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(painted_on, values, others) as waiting:
-            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, out)
-        with kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out) as asking:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, past, out)
+        with kernel.ask(gathered, values, past=past, **_place(shell, asked), tools=tools, out=out) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
     except InvalidReply:
         raise
@@ -161,7 +164,7 @@ def unpainted(asked: Ask, objects: Sequence[object] = (), out: Output | None = N
     values = kernel.resolve(asked.options)
     tools = _toolbox(shell, asked, values)
     with _waiting(None, values, None) as waiting:
-        gathered = _gathered(shell, asked, objects, values, None, None, waiting, out)
+        gathered = _gathered(shell, asked, objects, values, None, None, waiting, None, out)
     return kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out)
 
 
@@ -171,14 +174,16 @@ def preview(
     *,
     failure: BaseException | None = None,
     displays: Displays | None = None,
+    past: Conversation | None = None,
 ) -> Sent:
     """Give what `run` would send, and send nothing."""
     try:
         values = kernel.resolve(asked.options)
         with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, _output(shell, asked))
+            out = _output(shell, asked)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past, out)
         waiting.retract()
-        sent = kernel.preview(gathered, values, **_place(shell, asked))
+        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked))
     except KeyboardInterrupt:
         raise Interrupted from None
     _assign(shell, asked.dest, sent)
@@ -193,6 +198,7 @@ def _gathered(
     failure: BaseException | None,
     displays: Displays | None,
     waiting: Waiting,
+    past: Conversation | None,
     out: Output | None = None,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
@@ -240,6 +246,7 @@ def _gathered(
         values,
         context.looked,
         dry=asked.dry_run,
+        past=past,
         **_place(shell, asked),
         looking=looking,
     )
@@ -289,7 +296,8 @@ def run_here(shell: InteractiveShell, code: str) -> object:
 
 def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
     """Say where in a conversation the question goes."""
-    return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": _origin(shell)}
+    origin = _origin(shell) if asked.history else None  # outside any conversation no cell has asked before
+    return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": origin}
 
 
 def _origin(shell: InteractiveShell | None) -> Origin:

@@ -32,6 +32,7 @@ __all__ = [
     "Ledger",
     "Private",
     "Restore",
+    "Resume",
     "SetBudget",
     "SetModel",
     "Show",
@@ -39,6 +40,7 @@ __all__ = [
     "ShowUsage",
     "Switch",
     "Use",
+    "conversation_name",
     "parse_cell",
     "parse_line",
 ]
@@ -143,6 +145,13 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with the kept conversation of this name; empty is the one that was used last."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Write the conversation to this file."""
 
@@ -181,10 +190,14 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Tell of the journal, `save` what this kernel used of it to a file, `load` a file, or `clear` it."""
+    """Tell of the journal, `save` what this kernel used of it to a file, `load` a file, or `clear` it.
+
+    `everything` saves what belongs to replaced turns, too.
+    """
 
     action: Literal["", "save", "load", "clear"] = ""
     path: str = ""
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +223,10 @@ class SetBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShowUsage:
-    """Show tokens and cost, with a picture if wanted."""
+    """Show tokens and cost, with a picture if wanted; of all turns, or the last of them."""
 
     plot: bool = False
+    everything: bool = False
 
 
 class Show(enum.Enum):
@@ -222,12 +236,11 @@ class Show(enum.Enum):
     PREFIX = "prefix"
     RESET = "reset"
     UNDO = "undo"
-    RESUME = "resume"
     CONFIG = "config"
     HELP = "help"
 
 
-Turns = History | Compact | Restore | Drop | Fork | Switch | Export | Import | Forget
+Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
 Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Turns | Show
 
 
@@ -289,9 +302,12 @@ def _line_budget(rest: str) -> SetBudget:
 
 
 def _line_usage(rest: str) -> ShowUsage:
-    if rest not in ("", "--plot"):
-        raise CommandError(f"`%kimi usage` takes --plot or nothing, not {rest!r}.", hint="--plot: as a picture, too")
-    return ShowUsage(plot=bool(rest))
+    words = rest.split()
+    if not {*words} <= {"--plot", "--all"}:
+        raise CommandError(
+            f"`%kimi usage` takes --plot and --all, not {rest!r}.", hint="--plot: as a picture, too; --all: every turn"
+        )
+    return ShowUsage("--plot" in words, "--all" in words)
 
 
 def _show(word: str, rest: str) -> Show:
@@ -361,7 +377,7 @@ def _line_compact(rest: str) -> Compact:
     return Compact(int(keep[0]), go)
 
 
-def _conversation_name(text: str, word: str) -> str:
+def conversation_name(text: str, word: str) -> str:
     """Check a name: one word, such as main.debug.fix, that can be typed again."""
     if not re.fullmatch(r"[\w][\w.-]{0,63}", text):
         raise CommandError(
@@ -385,7 +401,8 @@ def _line_private(rest: str) -> Private:
 
 def _line_journal(rest: str) -> Journal:
     action, _, path = rest.partition(" ")
-    path = _unquoted(path.strip())
+    everything = action == "save" and path.endswith(" --all")
+    path = _unquoted(path.removesuffix(" --all" if everything else "").strip())
     if rest in ("", "clear"):
         return Journal("clear" if rest else "")
     if action not in _ACTIONS:
@@ -398,7 +415,7 @@ def _line_journal(rest: str) -> Journal:
             f"Recordings are in a file whose name ends with .jsonl, not {path!r}.",
             hint=f"%kimi journal {action} notebook.kimi.jsonl",
         )
-    return Journal(_ACTIONS[action], path)
+    return Journal(_ACTIONS[action], path, everything)
 
 
 _ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load"}
@@ -412,8 +429,9 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "compact": _line_compact,
     "restore": lambda rest: Restore(_turn(rest, "restore")),
     "drop": lambda rest: Drop(_turn(rest, "drop")),
-    "fork": lambda rest: Fork(_conversation_name(rest, "%kimi fork")),
-    "switch": lambda rest: Switch(_conversation_name(rest, "%kimi switch") if rest else ""),
+    "fork": lambda rest: Fork(conversation_name(rest, "%kimi fork")),
+    "switch": lambda rest: Switch(conversation_name(rest, "%kimi switch") if rest else ""),
+    "resume": lambda rest: Resume(conversation_name(rest, "%kimi resume") if rest else ""),
     "export": lambda rest: Export(_path(rest, "export")),
     "import": lambda rest: Import(_path(rest, "import")),
     "forget": _line_forget,
@@ -522,7 +540,7 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
         quiet=found["quiet"],
         context=_context((*names, *(found["context"] or ())), found, failure=failure),
         dry_run=found["dry_run"],
-        session=_conversation_name(found["session"], "--session") if found["session"] is not None else "",
+        session=conversation_name(found["session"], "--session") if found["session"] is not None else "",
         tools=tuple(name for word in found["tools"] or () for name in word.split(",") if name.strip()),
         out=found["out"] or "",
     )

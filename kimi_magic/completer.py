@@ -55,7 +55,7 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         "use": list(_PLACES),
         "model": list(models.names()),
         "ask": list(options),
-        "usage": ["--plot"],
+        "usage": ["--plot", "--all"],
     }
     return values.get(before[0], [])
 

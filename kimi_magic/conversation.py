@@ -17,6 +17,7 @@ from typing import Literal
 
 from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
+from kimi_magic.sent import Sent
 
 __all__ = ["NOWHERE", "Conversation", "Origin", "Position", "Turn", "fresh_id"]
 
@@ -24,7 +25,7 @@ __all__ = ["NOWHERE", "Conversation", "Origin", "Position", "Turn", "fresh_id"]
 _BESIDE = re.compile(r'\A(?:<context name="[^"]*">\n.*?\n</context>\s*)+', re.DOTALL)
 _INSIDE = re.compile(r'\n?<context name="([^"]*)">\n.*?\n</context>\n?', re.DOTALL)
 
-State = Literal["", "dropped", "replaced", "stale"]
+State = Literal["", "dropped", "summarised", "replaced", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Turn:
     """One question and its reply. `opening` holds the question, after a system message where one came into force.
 
     `number` counts the turns of its conversation from 1; `parent` is that of the turn which it follows, 0 for none.
+    A summary stands for the path down to turn `summarises`; of any other turn that is 0.
     """
 
     opening: tuple[Message, ...]
@@ -54,6 +56,7 @@ class Turn:
     number: int = 0
     parent: int = 0
     origin: Origin = NOWHERE
+    summarises: int = 0
 
     @property
     def question(self) -> Message:
@@ -67,6 +70,12 @@ class Turn:
         return _INSIDE.sub(lambda found: unescape(found[1]), own)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text of it: what was asked, how its parts were named, what was thought and said."""
+        named = tuple(item.source for item in self.reply.sent.items) if self.reply.sent else ()
+        return (*(message.text for message in self.opening), *named, self.reply.thinking, self.reply.text)
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """What this turn adds to later requests: nothing, where no word of a reply came."""
         if not self.reply.text and not self.reply.rounds:
@@ -78,10 +87,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a new turn goes: below `parent`. `replaces` is the turn of this cell's last run, 0 for none."""
+    """Where a new turn goes: below `parent`.
+
+    `replaces` is the turn of this cell's last run, `elsewhere` its last turn where that is not in use; 0 for none.
+    """
 
     parent: int = 0
     replaces: int = 0
+    elsewhere: int = 0
 
 
 def fresh_id() -> str:
@@ -116,13 +129,38 @@ class Conversation:
             number = found[-1].parent
         return tuple(reversed(found))
 
+    @property
+    def lived(self) -> tuple[Turn, ...]:
+        """The turns that led to the head: the path in use, before a summary on it the turns that it stands for."""
+        found = []
+        number = self.head
+        while number:
+            found.append(self.tree[number])
+            number = found[-1].summarises or found[-1].parent
+        return tuple(reversed(found))
+
+    @property
+    def replies(self) -> tuple[Reply, ...]:
+        """Every reply of the tree, once: a turn that was kept beside a summary stands in it twice."""
+        each = {
+            (turn.opening, turn.origin, turn.reply.timing, turn.reply.text): turn.reply for turn in self.tree.values()
+        }
+        return tuple(each.values())
+
+    def at(self, number: int) -> Conversation:
+        """A copy that stands at this turn, nameless: what is asked in it changes nothing here."""
+        return replace(self, name="", tree=dict(self.tree), head=number)
+
     def position(self, origin: Origin) -> Position:
         """Say where a question asked there goes: to the end, or where the earlier run of its cell has asked."""
-        if origin.cell:
-            for turn in self.turns:
-                if turn.origin.cell == origin.cell and turn.origin.run != origin.run:
-                    return Position(turn.parent, turn.number)
-        return Position(self.head)
+        if not origin.cell:
+            return Position(self.head)
+        lived = [turn for turn in self.lived if turn.origin.cell == origin.cell]
+        for turn in lived:
+            if turn.origin.run != origin.run:
+                return Position(turn.parent, turn.number)
+        others = (turn.number for turn in self.tree.values() if turn.origin.cell == origin.cell)
+        return Position(self.head, elsewhere=0 if lived else max(others, default=0))
 
     def seen(self, number: int | None = None) -> tuple[Turn, ...]:
         """The turns that the model is sent below a turn (below the head): the path without what was dropped."""
@@ -133,43 +171,72 @@ class Conversation:
         """The messages of the path down to a turn (to the head), without those that were dropped."""
         return tuple(message for turn in self.seen(number) for message in turn.messages)
 
+    def sent(self, number: int) -> Sent | None:
+        """What was sent for a turn. Of one that comes from the disk: what its path gives now, as it stood before it."""
+        turn = self.tree[number]
+        sent = turn.reply.sent
+        if sent is None or sent.before:
+            return sent
+        before = self.seen(turn.parent)
+        carried = tuple(item for each in before if each.reply.sent for item in each.reply.sent.items)
+        return replace(sent, before=tuple(message for each in before for message in each.messages), carried=carried)
+
     def opening(self, question: Message, system: str, number: int | None = None) -> tuple[Message, ...]:
         """What a new turn begins with: the question, after the system message where that is not in force already."""
-        said = [message.text for message in self.messages(number) if message.role == "system"]
-        if system and system != (said[-1] if said else ""):
+        if system and system != self.system(number):
             return (Message.of("system", system), question)
         return (question,)
 
+    def system(self, number: int | None = None) -> str:
+        """The system message that is in force below a turn (below the head); empty for none."""
+        said = [message.text for message in self.messages(number) if message.role == "system"]
+        return said[-1] if said else ""
+
+    @property
+    def next_number(self) -> int:
+        """The number of the turn that comes next."""
+        return max(self.tree, default=0) + 1
+
     def append(self, turn: Turn) -> Turn:
         """Add a finished turn, or one that was cut, below its parent, and make it the head."""
-        placed = replace(turn, number=max(self.tree, default=0) + 1)
+        placed = replace(turn, number=self.next_number)
         self.tree[placed.number] = placed
         self.head = placed.number
         return placed
 
     def after(self, number: int) -> tuple[Turn, ...]:
-        """The turns of the path in use that come after this one."""
-        turns = self.turns
+        """The turns that came after this one, of those that led to the head."""
+        turns = self.lived
         return turns[[turn.number for turn in turns].index(number) + 1 :]
 
     def states(self) -> dict[int, State]:
         """Say of every turn how it stands: in use (empty), dropped, replaced by another run of its cell, or stale."""
         path = self.turns
         used = {turn.number for turn in path}
+        lived = {turn.number for turn in self.lived}
         places = {(turn.parent, turn.origin.cell) for turn in path if turn.origin.cell}
 
         def state(turn: Turn) -> State:
             if turn.number in used:
                 return "dropped" if turn.number in self.dropped else ""
+            if turn.number in lived:
+                return "summarised"
             return "replaced" if (turn.parent, turn.origin.cell) in places else "stale"
 
         return {number: state(turn) for number, turn in self.tree.items()}
 
-    def compacted(self, summary: Turn, kept: Sequence[Turn]) -> None:
-        """Begin a new branch with a summary of what came before `kept`, which follow it again; the old one stays."""
-        parent = self.append(replace(summary, parent=0)).number
-        for turn in kept:
-            parent = self.append(replace(turn, parent=parent)).number
+    def compact(self, last: int, question: Message, summary: Reply, kept: Sequence[Turn]) -> Turn:
+        """Begin a new branch with a summary of the path down to turn `last`; `kept` follow it again. The old one stays.
+
+        It begins with the system message that is in force there. Gives the summary's turn.
+        """
+        opening = Conversation().opening(question, self.system(last))
+        number = max(self.tree, default=0) + 1
+        first = Turn(opening, summary, number, summarises=last)
+        again = [replace(turn, number=number + n, parent=number + n - 1) for n, turn in enumerate(kept, 1)]
+        self.tree |= {turn.number: turn for turn in (first, *again)}
+        self.head = number + len(again)
+        return first
 
     def forked(self, name: str) -> Conversation:
         """A conversation that goes on from here under another name."""

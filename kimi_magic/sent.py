@@ -131,8 +131,9 @@ class Sent:
         if price is None:
             return f"no price is known for {self.model}"
         least, most = (count * price.input / 1e6 for count in models.estimate_messages(self.messages))
+        sending = f"{present.dollars(least)} to {present.dollars(most)}"
         reply = self.max_tokens * price.output / 1e6
-        return f"${least:.4f} to ${most:.4f} for what is sent, at most ${reply:.2f} for the reply ({price.date} prices)"
+        return f"{sending} for what is sent, at most ${reply:.2f} for the reply ({price.date} prices)"
 
     @property
     def report(self) -> Report:

@@ -59,6 +59,7 @@ class Session:
         items: tuple[Item, ...] = (),
         new: bool = False,
         history: bool = True,
+        past: Conversation | None = None,
         badges: tuple[str, ...] = (),
         charged: bool = True,
         endpoint: str = "",
@@ -72,7 +73,8 @@ class Session:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
         `items` are what the question is made of. With `new` it begins a fresh conversation, which takes the old one's
-        place once a reply has come; with `history=False` it is asked outside any; `name` asks in another conversation.
+        place once a reply has come; with `history=False` it is asked outside any, after the `past` given, if one is;
+        `name` asks in another conversation.
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
         Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
         replays the reply, nothing is sent, recorded or billed. The model may call `tools`, whose results it is sent in
@@ -85,7 +87,7 @@ class Session:
         try:
             self._turn.acquire()
             self._owner = threading.get_ident()
-            conversation = self._conversation_for(name, new=new, history=history)
+            conversation = past or self._conversation_for(name, new=new, history=history)
             place = conversation.position(origin)
             opening = conversation.opening(question, settings.system, place.parent)
             turn = Turn(opening, Reply(), parent=place.parent, origin=origin)
@@ -120,6 +122,7 @@ class Session:
         items: tuple[Item, ...],
         new: bool = False,
         history: bool = True,
+        past: Conversation | None = None,
         charged: bool = True,
         endpoint: str = "",
         origin: Origin = NOWHERE,
@@ -130,7 +133,7 @@ class Session:
 
         Where `recorded` says that the journal has the reply, it says when that was recorded, and nothing would be sent.
         """
-        conversation = self._conversation_for(name, new=new, history=history)
+        conversation = past or self._conversation_for(name, new=new, history=history)
         parent = conversation.position(origin).parent
         before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
@@ -146,11 +149,12 @@ class Session:
         *,
         new: bool = False,
         history: bool = True,
+        past: Conversation | None = None,
         origin: Origin = NOWHERE,
         name: str = "",
     ) -> int:
         """How many tokens a question may have: the window less the conversation so far and a quarter for the reply."""
-        conversation = self._conversation_for(name, new=new, history=history)
+        conversation = past or self._conversation_for(name, new=new, history=history)
         before = conversation.messages(conversation.position(origin).parent)
         said = models.estimate_messages((*before, Message.of("system", settings.system)))[0]
         reply = min(settings.max_tokens or model.usual, model.window // 4)
@@ -158,7 +162,7 @@ class Session:
 
     def _conversation_for(self, name: str, *, new: bool, history: bool) -> Conversation:
         if not history:
-            return Conversation()
+            return Conversation("")
         if new:
             return Conversation(name or self._fresh_name())
         return self.conversations.get(name) or Conversation(name) if name else self.conversation
@@ -168,21 +172,33 @@ class Session:
         self.conversations[conversation.name] = conversation
         self.conversation = conversation
 
-    def save(self, conversation: Conversation, turn: Turn | None = None) -> None:
-        """Keep where a conversation stands, and a new turn; what cannot be kept is told and goes on in memory."""
+    def use(self, conversation: Conversation) -> None:
+        """Go on in this conversation, after a restart as well."""
+        self.switch(conversation)
+        self._keep(lambda archive: archive.touch(conversation.id))
+
+    def save(self, conversation: Conversation) -> None:
+        """Keep a conversation as it stands; what cannot be kept is told and goes on in memory."""
+        self._keep(lambda archive: archive.save(conversation))
+
+    def _keep(self, write: Callable[[Archive], None]) -> None:
         if self.archive is None:
             return
         try:
-            self.archive.save(conversation, turn)
+            write(self.archive)
         except KimiError as error:
             warnings.warn(f"This conversation is not kept on disk. {error.message} {error.hint}", stacklevel=2)
 
     def add(self, conversation: Conversation) -> None:
-        """Take up a conversation from elsewhere, and go on in it; a name that is in use gets a number."""
-        names = (conversation.name, *(f"{conversation.name}-{n}" for n in range(2, len(self.conversations) + 3)))
-        empty = {name for name, one in self.conversations.items() if not one.tree}
-        conversation.name = next(name for name in names if name not in self.conversations or name in empty)
-        self.switch(conversation)
+        """Take up a conversation from elsewhere; a name that is in use gets a number."""
+        conversation.name = self._free(conversation.name)
+        self.conversations[conversation.name] = conversation
+
+    def _free(self, name: str) -> str:
+        """Give this name, or where a conversation with turns has it, one with a number."""
+        names = (name, *(f"{name}-{n}" for n in range(2, len(self.conversations) + 3)))
+        taken = {name for name, one in self.conversations.items() if one.tree}
+        return next(name for name in names if name not in taken)
 
     def leave(self, conversations: Iterable[Conversation]) -> None:
         """Let go of conversations; where the one in use is among them, another one goes on, or a new one."""
@@ -194,10 +210,19 @@ class Session:
 
     def _fresh_name(self) -> str:
         """Name a conversation that was begun with --new: what it leaves behind keeps its own name."""
-        if not self.conversation.tree:
-            return self.conversation.name
-        numbers = (f"main-{n}" for n in range(2, len(self.conversations) + 3))
-        return next(name for name in numbers if name not in self.conversations)
+        return self._free("main") if self.conversation.tree else self.conversation.name
+
+    def _displaced(self, conversation: Conversation) -> Conversation | None:
+        """Give the conversation whose name this one takes, as --session NAME --new does."""
+        other = self.conversations.get(conversation.name)
+        return other if other is not None and other is not conversation and other.tree else None
+
+    def _name(self, conversation: Conversation) -> None:
+        """Know a conversation by its name; another one that had it goes on under a number."""
+        if (other := self._displaced(conversation)) is not None:
+            self.add(other)
+            self.save(other)
+        self.conversations[conversation.name] = conversation
 
     def _remark(self, conversation: Conversation, place: Position, origin: Origin, question: Message) -> str:
         """Say what becomes of earlier turns where a cell runs again; once, where that cannot be known."""
@@ -207,6 +232,10 @@ class Session:
                 f"; {later} later turn{' is' if later == 1 else 's are'} stale (%kimi history --all)" if later else ""
             )
             return f"This cell ran again: its reply takes the place of turn {place.replaces}{stale}."
+        if place.elsewhere:
+            return f"This cell ran again: its turn {place.elsewhere} is on another branch, so it asked at the end."
+        if (other := self._displaced(conversation)) is not None:
+            return f"The conversation {other.name} of before goes on as {self._free(other.name)}."
         asked_before = any(turn.question == question for turn in conversation.turns)
         if origin.run and not origin.cell and asked_before and not self._told:
             self._told = True
@@ -222,9 +251,9 @@ class Session:
         conversation, turn = plan.conversation, replace(plan.turn, reply=reply)
         try:
             if turn.messages and plan.keep:
-                placed = conversation.append(turn)
-                self.conversations[conversation.name] = conversation
-                self.save(conversation, placed)
+                conversation.append(turn)
+                self._name(conversation)
+                self.save(conversation)
                 if not plan.aside:
                     self.conversation = conversation
         finally:
@@ -235,7 +264,10 @@ class Session:
         if reply.text or reply.thinking or reply.tool_calls or reply.usage != Usage():
             items = reply.sent.items if reply.sent else ()
             affinity, replayed = plan.conversation.affinity, bool(reply.recorded)
-            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed))
+            turns = tuple(each.number for each in plan.conversation.seen(plan.turn.parent))
+            if plan.keep:
+                turns = (*turns, plan.conversation.next_number)
+            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed, turns))
         self.books.settle(hold, reply, plan.endpoint, plan.conversation.id)
 
     def reset(self) -> None:

@@ -292,7 +292,11 @@ def gather(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> dict[str, tuple[object, str]]:
-    """Find the value that wins for each setting, unchecked, with its source; raise SettingError for a broken file."""
+    """Find the value that wins for each setting, unchecked, with its source; raise SettingError for a broken file.
+
+    The later source wins, but what must send nothing goes on so: nothing overrules `rerun = only` in the environment,
+    and no option does, wherever it is set.
+    """
     environment = os.environ if environment is None else environment
     found: dict[str, tuple[object, str]] = {}
     for source, values in (
@@ -301,8 +305,15 @@ def gather(
         ("%config", configured),
         ("option", options),
     ):
-        found |= {name: (value, source) for name, value in values.items()}
+        kept = {"rerun"} if _sends_nothing(found, source) else set()
+        found |= {name: (value, source) for name, value in values.items() if name not in kept}
     return found
+
+
+def _sends_nothing(found: Mapping[str, tuple[object, str]], source: str) -> bool:
+    """Whether `rerun = only` stands, and this source may not change that."""
+    value, setter = found.get("rerun", ("", ""))
+    return str(value).strip().lower() == "only" and (setter.startswith("environment") or source == "option")
 
 
 def resolve(

@@ -11,12 +11,14 @@ from kimi_magic.bars import Bars
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Usage
 from kimi_magic.prefix import Prefix, profile
+from kimi_magic.present import dollars
 from kimi_magic.reply import Reply
 from kimi_magic.report import Report
 from kimi_magic.store import Used
 
 __all__ = ["budget", "prefix", "usage"]
 
+_MOST_ROWS = 200
 _COLUMNS = ("turn", "question", "fresh", "cached", "thinking", "out", "neurons", "cost")
 
 
@@ -38,12 +40,19 @@ class _Sum:
         priced = [one.cost for one in used if one.cost is not None]
         return cls(total, sum(priced), len(used), len(used) - len(priced))
 
+    @classmethod
+    def of_replies(cls, replies: Sequence[Reply]) -> _Sum:
+        """Add up what replies used; what was replayed used nothing, and one that stands on two branches came once."""
+        once = {(each.request_id, each.timing, each.text): each for each in replies if not each.recorded}.values()
+        priced = [reply.cost for reply in once if reply.cost is not None]
+        return cls(sum((reply.usage for reply in once), Usage()), sum(priced), len(once), len(once) - len(priced))
+
     @property
     def cells(self) -> tuple[str, ...]:
         """As cells of the table; a sum without some of its replies says so."""
         if not self.replies:
             return ("–",) * 6
-        cost = "–" if self.unpriced == self.replies else f"${self.cost:.4f}"
+        cost = "–" if self.unpriced == self.replies else dollars(self.cost)
         less = f" + {self.unpriced} without a price" if 0 < self.unpriced < self.replies else ""
         return (*_counts(self.usage), cost + less)
 
@@ -56,17 +65,22 @@ class _Sum:
         return f"{self.replies} repl{'y' if self.replies == 1 else 'ies'}, {tokens}{cost}."
 
 
-def usage(*, plot: bool = False) -> Report:
-    """Tokens and cost, for each turn of the conversation, for it, the kernel, and the day over all kernels."""
+def usage(*, plot: bool = False, everything: bool = False) -> Report:
+    """Tokens and cost, for each turn of the conversation, for it, the kernel, and the day over all kernels.
+
+    Of the turns the last 200 are listed, or `everything`.
+    """
     session = kernel.current()
     books, conversation = session.books, session.conversation
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (str(turn.number), _first_words(turn.words), *_counts(turn.reply.usage), _charge(turn.reply))
         for turn in conversation.turns
     ]
-    mine = [used for used in books.mine if used.conversation == conversation.id]
+    said = [turn.reply for turn in conversation.tree.values()]
+    aside = len(conversation.tree) - len(conversation.turns)
+    rows = rows if everything else rows[-_MOST_ROWS:]
     rows += [
-        ("", "this conversation", *_Sum.of(mine).cells),
+        ("", f"this conversation{', with what was replaced or left' if aside else ''}", *_Sum.of_replies(said).cells),
         ("all", "everything this kernel asked", *_Sum(books.usage, books.cost, books.replies, books.unpriced).cells),
     ]
     try:
@@ -76,7 +90,9 @@ def usage(*, plot: bool = False) -> Report:
         today, day = [], f"Today: {error.message}"
     empty = "" if books.replies else f"Nothing was {'sent' if books.replayed else 'asked'} yet in this kernel. "
     free = " What was replayed cost nothing, and is in no sum." if books.replayed else ""
-    note = f"{empty}{_prices([*books.mine, *today])}{free}\n{day}"
+    hidden = 0 if everything else max(0, len(conversation.turns) - _MOST_ROWS)
+    earlier = f"{hidden:,} earlier turns are counted, not shown: %kimi usage --all. " if hidden else ""
+    note = f"{earlier}{empty}{_prices([*books.mine, *today])}{free}\n{day}"
     picture = _picture(books.mine) if plot and books.mine else None
     return Report("Usage in tokens", tuple(rows), _COLUMNS, note=note, picture=picture)
 
@@ -92,7 +108,7 @@ def _counts(used: Usage) -> tuple[str, ...]:
 def _charge(reply: Reply) -> str:
     if reply.recorded:
         return "replayed"
-    return "–" if reply.cost is None else f"${reply.cost:.4f}"
+    return "–" if reply.cost is None else dollars(reply.cost)
 
 
 def _first_words(text: str) -> str:
@@ -136,7 +152,7 @@ def prefix() -> Report:
             str(number),
             f"{one.turn}",
             f"{one.bytes:,}",
-            f"≈ {one.tokens:,}" if one.earlier is not None else "–",
+            f"≈ {one.tokens:,}" if one.tokens else "–",
             f"{one.usage.cached:,}" if one.usage.input else "–",
             "–" if one.share is None else f"≈ {100 * one.share:.0f} %",
             "; ".join(filter(None, ("replayed" if log[number - 1].replayed else "", _broke(one)))),
@@ -144,7 +160,10 @@ def prefix() -> Report:
         for number, one in enumerate(found, 1)
     )
     columns = ("request", "turn", "bytes in common", "tokens possible", "cached", "share", "what broke it")
-    note = "Possible: what an earlier request of the same conversation begins with. Services cache whole blocks: ≈."
+    note = (
+        "Possible: what an earlier request of the same conversation begins with; more, where more was found. "
+        "Services cache whole blocks: ≈."
+    )
     bars = tuple((str(n), (one.usage.input - one.usage.cached, one.usage.cached)) for n, one in enumerate(found, 1))
     picture = Bars("Tokens of each request", ("fresh", "cached"), bars)
     if not rows:
@@ -153,7 +172,9 @@ def prefix() -> Report:
 
 
 def _broke(one: Prefix) -> str:
-    return str(one.broke or ("" if one.earlier is not None else "the first of its conversation"))
+    if one.broke or one.earlier is not None:
+        return str(one.broke or "")
+    return "the first of its conversation" if one.turn == 1 else "its conversation's first in this kernel"
 
 
 def budget(text: str) -> Report:
@@ -168,9 +189,9 @@ def budget(text: str) -> Report:
     spent, flight = books.spent(limit), books.in_flight
     rows = [
         ("budget", f"{limit} ({limit.scope}), set by {values.source('budget')}"),
-        ("spent", f"${spent:.4f}"),
-        *([("in flight", f"${flight:.4f} at most")] if flight else []),
-        ("left", f"${max(0.0, limit.dollars - spent - flight):.4f}"),
+        ("spent", dollars(spent)),
+        *([("in flight", f"{dollars(flight)} at most")] if flight else []),
+        ("left", dollars(max(0.0, limit.dollars - spent - flight))),
     ]
     if limit.per == "day":
         rows.append(("day", f"since {_midnight()}, your local day; Cloudflare's own begins at 00:00 UTC"))
@@ -180,15 +201,21 @@ def budget(text: str) -> Report:
 def _uncounted() -> str:
     """Say what the budget does not see."""
     words = "Before a question is sent, the most that it may cost is held against this."
-    unpriced = {one.model for one in kernel.current().books.mine if one.charged and one.cost is None}
+    mine = kernel.current().books.mine
+    unpriced = {one.model for one in mine if one.charged and models.known(one.model).price is None}
+    others = {one.endpoint for one in mine if not one.charged and one.endpoint != kernel.HERE}
     try:
         values = kernel.resolve()
         where = kernel.place(values)
         chosen = kernel.model(values, where)
         if where.charged and chosen.price is None:
             unpriced.add(chosen.id)
+        if not where.charged and kernel.address(values, where) != kernel.HERE:
+            others.add(kernel.address(values, where))
     except KimiError:
         pass
     if unpriced:
         words += f" No price is known for {', '.join(sorted(unpriced))}: that is not counted."
+    if others:
+        words += f" What {', '.join(sorted(others))} bills is not known, and not counted."
     return words

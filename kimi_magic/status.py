@@ -12,10 +12,13 @@ from kimi_magic import command, history, kernel, models, settings, spending
 from kimi_magic.command import Journal, Private, Show
 from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.options import WORDS
+from kimi_magic.present import dollars
 from kimi_magic.report import Report
 from kimi_magic.settings import Secret, Settings
 
 if TYPE_CHECKING:
+    from kimi_magic.conversation import Conversation
+    from kimi_magic.reply import Reply
     from kimi_magic.sent import Sent
     from kimi_magic.store import Egress
 
@@ -97,7 +100,7 @@ def _cost() -> str:
     if books.unpriced == books.replies:
         return ""
     rest = f" (without {books.unpriced} replies that have no price)" if books.unpriced else ""
-    return f", ${books.cost:.4f}{rest}"
+    return f", {dollars(books.cost)}{rest}"
 
 
 def sent(turn: int) -> Sent:
@@ -106,7 +109,7 @@ def sent(turn: int) -> Sent:
     turns = session.conversation.tree
     if turn and turn not in turns:
         raise CommandError(f"The conversation has no turn {turn}.", hint="`%kimi history --all` lists them.")
-    found = turns[turn].reply.sent if turn else session.last_sent
+    found = session.conversation.sent(turn) if turn else session.last_sent
     if found is None:
         raise CommandError("Nothing was sent yet.", hint="--dry-run shows what a question would send.")
     return found
@@ -161,19 +164,48 @@ def journal(asked: Journal) -> Report:
     if asked.action == "clear":
         return Report("", (), note=f"{_exchanges(kept.clear())} erased, of every notebook; files stay.")
     if asked.action == "save":
-        return Report("", (), note=f"{_exchanges(kept.save(path))} in {_at_home(path)}.")
+        return _saved(path, everything=asked.everything)
     if asked.action == "load":
         return Report("", (), note=f"{_exchanges(kept.load(path))} from {_at_home(path)}, for this kernel alone.")
     values = kernel.resolve()
     sizes = kernel.journal(values).sizes
     rows = (
         ("recorded", f"{_exchanges(sizes.kept)}, {sizes.characters / 1e6:,.1f} MB"),
-        ("loaded from files", _exchanges(sizes.loaded)),
+        ("loaded from files", _exchanges(sizes.loaded) + _missing(values.journal)),
         ("used by this kernel", _exchanges(sizes.used)),
         ("an equal request", f"{_POLICIES[values.rerun]} (rerun = {values.rerun}, {values.source('rerun')})"),
     )
     store = kernel.ledger()
     return Report("The journal", rows, note=store.trouble or f"Kept in {_at_home(store.path)}.")
+
+
+def _saved(path: Path, *, everything: bool) -> Report:
+    """Write the recordings of this notebook, without those of turns that a later run of their cell has replaced."""
+    conversations = kernel.current().conversations.values()
+    replaced: list[Reply] = []
+    stay: list[Reply] = []
+    for conversation in conversations:
+        gone = set() if everything else _replaced(conversation)
+        for number, turn in conversation.tree.items():
+            (replaced if number in gone else stay).append(turn.reply)
+    saved = kernel.journal().save(path, kernel.require_writable, replaced, stay)
+    was = f", where {_exchanges(saved.before)} {'was' if saved.before == 1 else 'were'} before" if saved.before else ""
+    less = f" {saved.left_out} of replaced turns left out: --all writes them, too." if saved.left_out else ""
+    return Report("", (), note=f"{_exchanges(saved.count)} in {_at_home(path)}{was}.{less}")
+
+
+def _replaced(conversation: Conversation) -> set[int]:
+    """Find the turns whose cell ran again, and those below them; the path in use counts, whatever ran again."""
+    last = {turn.origin.cell: turn.origin.run for _, turn in sorted(conversation.tree.items())}
+    gone: set[int] = set()
+    for number, turn in sorted(conversation.tree.items()):
+        if turn.parent in gone or (turn.origin.cell and last[turn.origin.cell] != turn.origin.run):
+            gone.add(number)
+    return gone - {turn.number for turn in conversation.turns}
+
+
+def _missing(path: str) -> str:
+    return f"; {path} is not there yet" if path and not Path(path).expanduser().exists() else ""
 
 
 _POLICIES = {
@@ -287,7 +319,6 @@ _SHOWN: dict[Show, Callable[[], Report]] = {
     Show.PREFIX: spending.prefix,
     Show.RESET: reset,
     Show.UNDO: history.undo,
-    Show.RESUME: history.resume,
     Show.CONFIG: config,
     Show.HELP: words,
 }
@@ -298,5 +329,5 @@ _ANSWERS: dict[type, Callable[[Any], Report | Sent]] = {
     command.Use: lambda asked: use(asked.endpoint),
     command.SetModel: lambda asked: model(asked.name),
     command.SetBudget: lambda asked: spending.budget(asked.text),
-    command.ShowUsage: lambda asked: spending.usage(plot=asked.plot),
+    command.ShowUsage: lambda asked: spending.usage(plot=asked.plot, everything=asked.everything),
 }

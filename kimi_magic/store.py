@@ -1,7 +1,8 @@
 """What this package keeps on disk: one SQLite file, `kimi.sqlite3`, in the user's data folder or in KIMI_HOME.
 
-Rows go in as frozen values and come out as such. A file that is damaged, or that a newer version wrote, is set aside
-under another name and a new one begun; where nothing can be written, all is kept in memory. `Store.trouble` says so.
+Rows go in as frozen values and come out as such. A file that is damaged is set aside under another name and a new one
+begun. One that a newer version has taken over is left alone: this version goes on in a file of its own beside it. Where
+nothing can be written, all is kept in memory. `Store.trouble` says so.
 """
 
 from __future__ import annotations
@@ -73,8 +74,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX exchange_time ON exchange (time)",
     ),
+    (
+        "DROP TABLE exchange",  # what was recorded until then does not say whose answer it is
+        """CREATE TABLE exchange (
+            key TEXT PRIMARY KEY, time REAL NOT NULL, place TEXT NOT NULL, request TEXT NOT NULL, reply TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX exchange_time ON exchange (time)",
+        """CREATE TABLE exchange_use (
+            key TEXT NOT NULL, notebook TEXT NOT NULL, PRIMARY KEY (key, notebook)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
+_OWN_FILE = f"kimi.{len(MIGRATIONS)}.sqlite3"
+"""Where this version keeps everything once a newer one has taken FILE over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +150,13 @@ class Used:
 class Exchange:
     """One request that was answered whole, and its reply.
 
-    `key` is the SHA-256 of `request`, which is canonical JSON; `reply` is JSON, too (see `journal.packing`). `time` is
-    when it was recorded, in seconds since 1970 (UTC).
+    `key` is the SHA-256 of `place`, where it was answered, and `request`, which is canonical JSON; `reply` is JSON, too
+    (see `journal.packing`). `time` is when it was recorded, in seconds since 1970 (UTC).
     """
 
     key: str
     time: float
+    place: str
     request: str
     reply: str
 
@@ -150,6 +164,9 @@ class Exchange:
 _USED = tuple(field.name for field in fields(Used))
 _INSERT_USED = f"INSERT INTO usage ({', '.join(_USED)}) VALUES ({', '.join('?' * len(_USED))})"  # noqa: S608  # our own names
 _SELECT_USED = f"SELECT {', '.join(_USED)} FROM usage WHERE time >= ? ORDER BY id"  # noqa: S608  # our own names
+_INSERT_USE = "INSERT OR IGNORE INTO exchange_use VALUES (?, ?)"
+_STILL_SAID = "SELECT value FROM turn, json_each(turn.data, '$.reply.exchanges')"
+_UNUSED = "DELETE FROM exchange WHERE key = ? AND NOT EXISTS (SELECT 1 FROM exchange_use WHERE key = exchange.key)"
 _SPENT = "SELECT coalesce(sum(counted), 0) FROM usage WHERE time >= ?"
 _COLUMNS = tuple(field.name for field in fields(Egress))
 _LISTS = {field.name for field in fields(Egress) if "tuple" in str(field.type)}
@@ -227,20 +244,31 @@ class Store:
         row = self._do(lambda connection: connection.execute(_SPENT, (since,)).fetchone(), "BEGIN")
         return float(row[0])
 
-    def record_exchange(self, exchange: Exchange) -> None:
-        """Keep an exchange, in place of an earlier one of the same request."""
-        row = (exchange.key, exchange.time, exchange.request, exchange.reply)
-        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?)", row))
+    def record_exchange(self, exchange: Exchange, notebook: str) -> None:
+        """Keep an exchange, in place of an earlier one of the same request, and that this notebook used it."""
+        row = (exchange.key, exchange.time, exchange.place, exchange.request, exchange.reply)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute(_INSERT_USE, (exchange.key, notebook))
+
+        self._do(write)
+
+    def use_exchange(self, key: str, notebook: str) -> None:
+        """Keep that a notebook used an exchange, where that is not known yet: most often nothing has to be written."""
+        asked = "SELECT 1 FROM exchange_use WHERE key = ? AND notebook = ?"
+        if self._do(lambda connection: connection.execute(asked, (key, notebook)).fetchone(), "BEGIN") is None:
+            self._do(lambda connection: connection.execute(_INSERT_USE, (key, notebook)))
 
     def exchange(self, key: str) -> Exchange | None:
         """Give the exchange with this key, None where there is none."""
-        asked = "SELECT key, time, request, reply FROM exchange WHERE key = ?"
+        asked = "SELECT key, time, place, request, reply FROM exchange WHERE key = ?"
         row = self._do(lambda connection: connection.execute(asked, (key,)).fetchone(), "BEGIN")
         return Exchange(*row) if row else None
 
     def exchanges(self, limit: int) -> list[Exchange]:
         """Give the latest exchanges, the latest first."""
-        asked = "SELECT key, time, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
+        asked = "SELECT key, time, place, request, reply FROM exchange ORDER BY time DESC LIMIT ?"
         rows = self._do(lambda connection: connection.execute(asked, (limit,)).fetchall(), "BEGIN")
         return [Exchange(*row) for row in rows]
 
@@ -250,14 +278,30 @@ class Store:
         count, size = self._do(lambda connection: connection.execute(asked).fetchone(), "BEGIN")
         return count, size
 
-    def forget_exchanges(self, unwanted: Callable[[str, str], bool]) -> int:
-        """Erase the exchanges of which this is true, told the key and the request; give how many."""
+    def forget_exchanges(
+        self, keys: Iterable[str], notebook: str, stay: Iterable[str] = (), *, everything: bool = False
+    ) -> None:
+        """Erase what this notebook used of these exchanges, or `everything` that it used.
+
+        What a turn of a conversation holds, here or among those that `stay`, or another notebook used, is not erased.
+        """
+
+        def write(connection: sqlite3.Connection) -> None:
+            used = connection.execute("SELECT key FROM exchange_use WHERE notebook = ?", (notebook,))
+            gone = {*keys, *(key for (key,) in used if everything)}
+            gone -= {*stay, *(key for (key,) in connection.execute(_STILL_SAID))}
+            mine = [(key, notebook) for key in gone]
+            connection.executemany("DELETE FROM exchange_use WHERE key = ? AND notebook = ?", mine)
+            connection.executemany(_UNUSED, [(key,) for key in gone])
+
+        self._do(write)
+
+    def clear_exchanges(self) -> int:
+        """Erase all exchanges, of every notebook; give how many."""
 
         def write(connection: sqlite3.Connection) -> int:
-            rows = connection.execute("SELECT key, request FROM exchange")
-            gone = [(key,) for key, request in rows if unwanted(key, request)]
-            connection.executemany("DELETE FROM exchange WHERE key = ?", gone)
-            return len(gone)
+            connection.execute("DELETE FROM exchange_use")
+            return connection.execute("DELETE FROM exchange").rowcount
 
         return self._do(write)
 
@@ -281,7 +325,7 @@ class Store:
         """See to it that nothing of what was deleted stays in the file."""
         self._notice_fork()
         with self._lock, _told(self):
-            connection = self._open()
+            connection = self._current()
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
@@ -292,7 +336,7 @@ class Store:
         self._notice_fork()
         with self._lock, _told(self):
             try:
-                return _in_transaction(self._open(), work, begin)
+                return _in_transaction(self._current(), work, begin)
             except sqlite3.DatabaseError as exc:
                 if _code(exc) not in _DAMAGED or self.path is None:
                     raise
@@ -304,6 +348,14 @@ class Store:
             _PARENTS.append(self._connection)
             self._connection, self._lock, self._process = None, threading.RLock(), os.getpid()
 
+    def _current(self) -> sqlite3.Connection:
+        """Give the connection, to a file of our own where a newer version has taken this one over by now."""
+        connection = self._open()
+        if _version(connection) > len(MIGRATIONS) and self.path is not None:
+            self.close()
+            connection = self._open()
+        return connection
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._open_file() or self._open_memory()
@@ -312,9 +364,7 @@ class Store:
     def _open_file(self) -> sqlite3.Connection | None:
         """Open the file, or give None where it cannot be written."""
         try:
-            self.path = _prepared(self._folder or _home())
-            self._inode = self.path.stat().st_ino
-            return self._ready(self.path)
+            return self._opened(_prepared(self._folder or _home(), FILE))
         except OSError as exc:
             self._say(f"Nothing is kept on disk, only in memory: {exc}.")
         except sqlite3.DatabaseError as exc:
@@ -329,18 +379,19 @@ class Store:
         self.path = None
         return _migrated(_connected(":memory:", self._patience))
 
-    def _ready(self, path: Path) -> sqlite3.Connection:
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        self.path, self._inode = path, path.stat().st_ino
         connection = _connected(path, self._patience)
         try:
-            if _version(connection) > len(MIGRATIONS):
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.close()
-                return self._begin_anew("is of a newer version of this package")
-            return _migrated(connection)
+            if _version(connection) <= len(MIGRATIONS):
+                return _migrated(connection)
         except BaseException:
             connection.close()
             raise
+        connection.close()
+        own = _prepared(path.parent, _OWN_FILE)
+        self._say(f"{path} is of a newer version of this package, and left alone; this one uses {own.name} beside it.")
+        return self._opened(own)
 
     def _begin_anew(self, why: str) -> sqlite3.Connection:
         """Set the file aside and begin a new one, unless another kernel has done so already."""
@@ -348,8 +399,7 @@ class Store:
         self.close()
         if path.exists() and path.stat().st_ino == self._inode:
             self._say(f"{path} {why}; it is kept as {_set_aside(path).name}, and a new one is begun.")
-        self._inode = _prepared(path.parent).stat().st_ino
-        self._connection = _migrated(_connected(path, self._patience))
+        self._connection = self._opened(_prepared(path.parent, path.name))
         return self._connection
 
     def _say(self, trouble: str) -> None:
@@ -381,12 +431,12 @@ def _home() -> Path:
     return platformdirs.user_data_path("kimi_magic", appauthor=False)
 
 
-def _prepared(folder: Path) -> Path:
+def _prepared(folder: Path, name: str) -> Path:
     """Make folder and file where there are none, for this user alone."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-    path = folder / FILE
+    path = folder / name
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
     with contextlib.suppress(OSError):
         path.chmod(0o600)

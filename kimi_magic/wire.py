@@ -61,7 +61,8 @@ class Form:
 class Request:
     """One request: what is asked of which model. None means: not sent, the model's own default holds.
 
-    `tools` are sorted by name; with `final` the model is asked to call none of them.
+    `tools` are sorted by name; with `final` the model is asked to call none of them. `wanted` is the limit that a
+    budget has made smaller to `max_tokens`, 0 where none has.
     """
 
     model: str
@@ -73,6 +74,7 @@ class Request:
     tools: tuple[Function, ...] = ()
     final: bool = False
     form: Form | None = None
+    wanted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, **settings: str) -> n
 def record(path: Path, to: Path, engine: str = "scripted") -> None:
     """Run a notebook with this engine of the local server, and save what it was answered."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(f"%kimi journal save {to}"))
+    notebook.cells.append(nbformat.v4.new_code_cell(f"%kimi journal save {to} --all"))
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         execute(notebook, path.parent, KIMI_HOME=home, KIMI_LOCAL_ENGINE=engine, KIMI_RERUN="always")
 

@@ -128,24 +128,18 @@ def test_a_day_counts_other_kernels_too(tmp_path: Path) -> None:
     other.close()
 
 
-@pytest.fixture(scope="module")
-def running(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+@pytest.fixture
+def payer(server: Any, tmp_path: Path) -> Iterator[Kernel]:
+    """A kernel with an account; nothing spent in it yet, no budget."""
     account = {
         "CLOUDFLARE_ACCOUNT_ID": "0" * 32,
         "CLOUDFLARE_API_TOKEN": server.token,
         "CLOUDFLARE_API_BASE_URL": server.url,
-        "KIMI_HOME": str(tmp_path_factory.mktemp("budget")),
+        "KIMI_HOME": str(tmp_path / "home"),
     }
-    with Kernel(account, tmp_path_factory.mktemp("account")) as kernel:
+    with Kernel(account, tmp_path) as kernel:
         assert kernel.run("%load_ext kimi_magic").ok
         yield kernel
-
-
-@pytest.fixture
-def payer(running: Kernel) -> Kernel:
-    """A kernel with an account; nothing spent in it yet, no budget."""
-    assert running.run("%reload_ext kimi_magic").ok
-    return running
 
 
 def test_it_stops_before_the_question_and_a_raise_goes_on(payer: Kernel, seen: Seen) -> None:
@@ -174,6 +168,15 @@ def test_the_limit_is_made_smaller_where_that_makes_it_fit(payer: Kernel, seen: 
     assert len(seen.all()) == 1
 
 
+def test_a_reply_within_a_smaller_limit_is_replayed_by_what_was_wanted(payer: Kernel) -> None:
+    payer.run("%kimi budget $0.004")
+    for reply in ("<<say short>>", "<<tokens 2000>>"):
+        assert payer.run(f"%kimi ask -q --no-history --max-tokens 3000 {reply}").ok
+    assert payer.run("%kimi ask --no-history --max-tokens 3000 --rerun only <<say short>>").ok
+    cell = payer.run("%kimi ask --no-history --max-tokens 3000 --rerun only <<tokens 2000>>")
+    assert cell.reply["ename"] == "NotRecorded"
+
+
 def test_two_threads_of_a_kernel_cannot_both_pass(payer: Kernel, seen: Seen) -> None:
     payer.run("%kimi budget $0.003")
     payer.run(
@@ -194,6 +197,33 @@ def test_a_model_without_a_price_is_told(payer: Kernel) -> None:
     assert f"No price is known for {UNPRICED}" in told
     assert "your local day" in told
     assert payer.run("%kimi budget two").reply["ename"] == "CommandError"
+
+
+def test_a_cut_reply_of_a_priced_model_has_a_price(payer: Kernel) -> None:
+    payer.run("%kimi budget $1")
+    assert not payer.run("%%kimi\n<<usage none>><<fault cut after=1>><<say one two three>>").ok
+    told = payer.run("%kimi budget").text
+    assert "spent   $0.0000\n" not in told
+    assert "No price is known" not in told
+
+
+def test_what_others_bill_is_told(payer: Kernel, server: Any) -> None:
+    payer.run("%kimi budget $1")
+    assert "bills is not known" not in payer.run("%kimi budget").text
+    payer.run(f"%config KimiMagics.api_key = {server.token!r}")
+    payer.run(f"%kimi use {server.url}/accounts/{'0' * 32}/ai/v1\n%kimi model {models.DEFAULT}")
+    assert "What 127.0.0.1 bills is not known, and not counted." in payer.run("%kimi budget").text
+    assert payer.run("%%kimi\n<<say hi>>").ok
+    payer.run("%kimi use cloudflare")
+    assert "What 127.0.0.1 bills is not known, and not counted." in payer.run("%kimi budget").text
+
+
+def test_a_kernel_has_spent_what_it_has_whatever_is_reloaded(payer: Kernel, seen: Seen) -> None:
+    payer.run("%kimi budget $0.004")
+    assert payer.run("%%kimi\n<<tokens 2000>>").ok
+    payer.run("%reload_ext kimi_magic\n%kimi budget $0.004")
+    assert payer.run("%%kimi\n<<tokens 2000>>").reply["ename"] == "BudgetReached"
+    assert len(seen.all()) == 1
 
 
 def test_a_setting_is_a_budget_too(payer: Kernel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kimi_magic.conversation import NOWHERE, Conversation, Origin, Turn
+from kimi_magic.conversation import NOWHERE, Conversation, Origin, Position, Turn
 from kimi_magic.messages import Message
 from kimi_magic.reply import Reply
 
@@ -101,3 +101,44 @@ def test_a_turn_is_named_by_its_question_not_by_what_went_along() -> None:
     assert beside.words == "What is odd?"
     inside = ask(Conversation(), f"Compare \n{block}\n with 42.")
     assert inside.words == 'Compare df["a"] with 42.'
+
+
+def test_a_summary_begins_with_the_system_message_in_force_and_stands_for_what_it_sums_up() -> None:
+    conversation = Conversation()
+    conversation.append(Turn(conversation.opening(Message.of("user", "a"), "Be brief."), Reply("re: a")))
+    for name in "bcd":
+        ask(conversation, name, cell(name, "1"))
+    kept = conversation.turns[-1:]
+    conversation.compact(3, Message.of("user", "Sum up."), Reply("A summary."), kept)
+    assert [message.text for message in conversation.messages()][:3] == ["Be brief.", "Sum up.", "A summary."]
+    assert said(conversation) == ["Sum up.", "d"]
+    assert len(conversation.opening(Message.of("user", "e"), "Be brief.")) == 1
+    assert list(conversation.states().values()) == ["summarised"] * 3 + ["stale", "", ""]
+    assert [reply.text for reply in conversation.replies] == ["re: a", "re: b", "re: c", "re: d", "A summary."]
+    conversation.compact(6, Message.of("user", "Sum up."), Reply("Another."), ())
+    assert [turn.number for turn in conversation.lived] == [1, 2, 3, 5, 6, 7]
+
+
+def test_a_cell_that_was_summarised_asks_where_its_turn_stood_so_that_run_all_says_the_same_again() -> None:
+    conversation = Conversation()
+
+    def run_all(run: str) -> list[list[str]]:
+        asked = []
+        for name in "abcd":
+            ask(conversation, name, cell(name, run))
+            asked.append(said(conversation))
+            if name == "c":
+                conversation.compact(2, Message.of("user", "Sum up."), Reply("Both."), conversation.turns[2:])
+        return asked
+
+    assert run_all("1") == run_all("2") == [["a"], ["a", "b"], ["a", "b", "c"], ["Sum up.", "c", "d"]]
+
+
+def test_a_cell_whose_turn_is_on_another_branch_asks_at_the_end_and_is_told_so() -> None:
+    conversation = Conversation()
+    for name in "abc":
+        ask(conversation, name, cell(name, "1"))
+    conversation.head = 1
+    assert conversation.position(cell("c", "2")) == Position(parent=1, elsewhere=3)
+    ask(conversation, "c", cell("c", "2"))
+    assert conversation.position(cell("c", "2")) == Position(parent=4)

@@ -82,6 +82,9 @@ def test_a_dropped_turn_is_not_sent_and_its_price_is_told_first(three: Kernel, s
     run(three, "d", "%%kimi -q\nd")
     assert asked(seen) == ["a <<say re a>>", "c <<say re c>>", "d"]
     assert "dropped" in three.run("%kimi history").text
+    assert "The model sees again turn 2" in three.run("%kimi restore 2").text
+    run(three, "e", "%%kimi -q\ne")
+    assert [words[0] for words in asked(seen)] == list("abcde")
 
 
 def test_forks_and_names(three: Kernel, seen: Seen) -> None:
@@ -168,3 +171,66 @@ def test_a_summary_that_fails_changes_nothing(three: Kernel, seen: Seen) -> None
     three.run("%config KimiMagics.timeout = 60")
     run(three, "d", "%%kimi -q\nd")
     assert asked(seen) == ["a <<say re a>>", "b <<say re b>>", "c <<say re c>>", "d"]
+
+
+def test_a_summary_is_asked_below_what_it_sums_up_even_from_the_same_cell_again(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("%config KimiMagics.system = 'Be brief.'\n%config KimiMagics.format = 'code'")
+    for name in "abcd":
+        run(kernel, name, f"%%kimi -q\n{name} <<say re {name}>>")
+    assert "nothing to compact" in run(kernel, "z", "%kimi compact 7").text
+    cell = run(kernel, "z", "%kimi compact 2 --go")
+    assert asked(seen)[:2] == ["a <<say re a>>", "b <<say re b>>"]
+    assert "no fewer than before" in cell.text
+    assert kernel.run("%kimi history --all").text.count("Summarise our") == 1
+    assert "payload" not in cell.reply or not cell.reply["payload"]
+    for name in "ef":
+        run(kernel, name, f"%%kimi -q\n{name} <<say re {name}>>")
+    run(kernel, "z", "%kimi compact 2 --go")
+    assert [words[:9] for words in asked(seen)] == ["Summarise", "c <<say r", "d <<say r", "Summarise"]
+    run(kernel, "g", "%%kimi -q\ng")
+    body: dict[str, Any] = json.loads(str(seen.last()["body"]))
+    assert [message["role"] for message in body["messages"][:3]] == ["system", "user", "assistant"]
+    assert [words[:9] for words in asked(seen)] == ["Summarise", "e <<say r", "f <<say r", "g"]
+    assert [message["role"] for message in body["messages"]].count("system") == 1
+
+
+def test_what_a_summary_costs_and_that_it_may_save_nothing_is_told_first(three: Kernel, seen: Seen) -> None:
+    plan = three.run("%kimi compact 1").text
+    assert "may save nothing" in plan
+    assert "$" not in plan
+    assert seen.all() == []
+
+
+def test_a_cell_that_asks_anew_at_the_end_says_so(three: Kernel, seen: Seen) -> None:
+    run(three, "a", "%%kimi -q\na again")
+    cell = run(three, "c", "%%kimi\nc <<say yes>>")
+    assert "its turn 3 is on another branch, so it asked at the end" in cell.html
+    assert asked(seen) == ["a again", "c <<say yes>>"]
+    assert "another branch" not in run(three, "d", "%%kimi\nd <<say yes>>").html
+
+
+def test_what_is_sent_anew_is_counted_against_what_was_sent(three: Kernel) -> None:
+    """Not against the path before the command, which may never have been sent."""
+    three.run("%kimi undo")
+    three.run("%kimi drop 1")
+    assert "Nothing is billed anew" in three.run("%kimi restore 1").text
+    assert "Nothing is billed anew" in three.run("%kimi restore 3").text
+    three.run("%kimi drop 2")
+    three.run("%kimi undo")
+    dropped = three.run("%kimi restore 3").text
+    assert "tokens anew" in dropped
+    assert "all of what was said" not in dropped
+    assert "all of what was said" in three.run("%kimi drop 1").text
+    three.run("%kimi fork other")
+    three.run("%kimi restore 1")
+    assert "tokens anew" in three.run("%kimi switch main").text
+    three.run("%kimi export kept.jsonl")
+    assert "all of what was said, which this kernel has not sent" in three.run("%kimi import kept.jsonl").text
+    three.run("import os; os.remove('kept.jsonl')")
+
+
+def test_a_question_that_cannot_fit_says_how_the_conversation_can_become_shorter(three: Kernel) -> None:
+    cell = three.run("%%kimi\n" + "word " * 400_000)
+    assert cell.reply["ename"] == "TooLarge"
+    assert "beside the conversation so far" in cell.text
+    assert "%kimi compact" in cell.text

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kimi_magic import wire
 from kimi_magic.errors import CommandError, NotRecorded, SettingError
-from kimi_magic.events import Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.journal import Journal, files, packing
 from kimi_magic.journal.keeping import canonical
 from kimi_magic.journal.nearest import difference, nearest
@@ -150,6 +150,32 @@ def test_what_did_not_come_to_its_end_is_not_recorded(kernel: Kernel, seen: Seen
     assert "recorded             0 exchanges" in kernel.run("%kimi journal").text
 
 
+@pytest.mark.parametrize("reply", ["<<say >>", "<<say \n >>", "<<think a b c d>><<say >>"])
+def test_a_reply_without_words_is_not_recorded(kernel: Kernel, seen: Seen, reply: str) -> None:
+    for _ in range(2):
+        assert kernel.run(f"%%kimi --no-history\n{reply}").ok
+    assert len(seen.all()) == 2
+
+
+@pytest.mark.parametrize(
+    ("events", "kept"),
+    [
+        ([TextDelta("a"), Finished("stop", Usage())], True),
+        ([TextDelta("a"), Finished("length", Usage())], True),
+        ([ToolCallDelta(0, "a", "f", "{}"), Finished("tool_calls", Usage())], True),
+        ([ToolCallDelta(0, "a", "f", "{"), Finished("length", Usage())], False),
+        ([ThinkingDelta("a"), Finished("length", Usage())], False),
+        ([TextDelta("a"), Finished("content_filter", Usage())], False),
+        ([TextDelta("a")], False),
+    ],
+)
+def test_only_an_answer_is_worth_keeping(events: list[Event], kept: bool) -> None:  # noqa: FBT001  # a parameter
+    packer = packing.Packer()
+    for event in events:
+        packer.add(0.0, event)
+    assert packer.answered == kept
+
+
 def test_an_interrupted_reply_is_not_recorded(kernel: Kernel, seen: Seen) -> None:
     for _ in range(2):
         watch = kernel.interrupt_when(lambda message: message["msg_type"] == "display_data")
@@ -241,6 +267,14 @@ def test_only_never_sends_whatever_the_cell_says(kernel: Kernel, seen: Seen, opt
     assert seen.all() == []
 
 
+def test_only_in_the_environment_outlasts_a_config_line(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("os.environ['KIMI_RERUN'] = 'only'")
+    for code in ("%config KimiMagics.rerun = 'always'\n%kimi ask hi", "%kimi ask --rerun always hi"):
+        assert kernel.run(code).reply["ename"] == "NotRecorded"
+    assert "environment KIMI_RERUN" in kernel.run("%kimi journal").text
+    assert seen.all() == []
+
+
 def test_only_shows_the_first_difference_in_at_most_five_lines(kernel: Kernel) -> None:
     kernel.run("%%kimi --no-history\nOne line.\nThe mean is 3.14 today.")
     kernel.run("%%kimi --no-history\nSomething else.")
@@ -260,7 +294,12 @@ def test_only_with_an_empty_journal_says_so(kernel: Kernel) -> None:
 
 
 def test_only_needs_neither_account_nor_model(asking: dict[str, str], tmp_path: Path, server: Any) -> None:
-    with started(asking, tmp_path) as kernel:
+    account = {
+        "CLOUDFLARE_ACCOUNT_ID": "0" * 32,
+        "CLOUDFLARE_API_TOKEN": server.token,
+        "CLOUDFLARE_API_BASE_URL": server.url,
+    }
+    with started(asking | account, tmp_path) as kernel:
         kernel.run("%%kimi -m k2.6\n<<say from Cloudflare>>\n")
     alone = {"KIMI_HOME": asking["KIMI_HOME"], "KIMI_RERUN": "only", "KIMI_ENDPOINT": "cloudflare"}
     with started(alone, tmp_path) as kernel:
@@ -278,6 +317,24 @@ def test_other_weights_on_this_machine_are_another_model(tmp_path: Path) -> None
     with started(home | {"KIMI_LOCAL_ENGINE": "llama", "KIMI_LOCAL_MODEL": "/no/such.gguf"}, tmp_path) as kernel:
         assert kernel.run("%%kimi\nhi").reply["ename"] == "LocalModelError"
         assert "- local\n+ local/such" in kernel.run("%%kimi --rerun only\nhi").text
+
+
+def test_another_place_is_another_reply_unless_a_file_is_named(kernel: Kernel, seen: Seen, server: Any) -> None:
+    kernel.run("%config KimiMagics.endpoint = 'local'")
+    kernel.run("%kimi ask -q --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 hi")
+    kernel.run("%kimi journal save x.kimi.jsonl")
+    url = f"{server.url}/accounts/{'0' * 32}/ai/v1"
+    kernel.run(f"%config KimiMagics.endpoint = {url!r}\n%config KimiMagics.api_key = {server.token!r}")
+    cell = kernel.run("%kimi ask --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 --rerun only hi")
+    assert "this was answered by local, not by 127.0.0.1" in cell.text
+    assert kernel.run("%kimi ask -q --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 hi").ok
+    assert len(seen.all()) == 2
+    kernel.run("%kimi journal load x.kimi.jsonl")
+    assert (
+        "replayed"
+        in kernel.run("%kimi ask --no-history -m @cf/moonshotai/kimi-k2.6 --max-tokens 99 --rerun only hi").html
+    )
+    assert len(seen.all()) == 2
 
 
 # Files
@@ -320,6 +377,19 @@ def test_a_file_holds_nothing_of_the_moment_the_machine_or_the_account(
     assert not any(name in text for name in ("time", 'key":', "request_id"))
 
 
+@pytest.mark.parametrize("word", ["journal save x.kimi.jsonl", "export x.jsonl", "export x.md", "export x.ipynb"])
+def test_what_became_private_since_is_written_to_no_file(kernel: Kernel, tmp_path: Path, word: str) -> None:
+    kernel.run("import pandas as pd; df = pd.DataFrame({'who': ['Grace Hopper', 'Ada Lovelace']})")
+    kernel.run("%kimi ask -q {{ df }} <<say seen>>")
+    kernel.run("%kimi private df who")
+    cell = kernel.run(f"%kimi {word}")
+    assert cell.reply["ename"] == "CommandError"
+    assert "values of who" in cell.text
+    assert list(tmp_path.glob("x.*")) == []
+    kernel.run("%kimi private --release who")
+    assert kernel.run(f"%kimi {word}").ok
+
+
 # Erase
 
 
@@ -336,8 +406,44 @@ def test_what_is_forgotten_is_asked_again_and_nothing_else(kernel: Kernel, seen:
     assert len(seen.all()) == 1
 
 
+def in_notebook(kernel: Kernel, name: str) -> None:
+    """Go on as a new kernel of that notebook."""
+    kernel.run(f"import os; os.environ['JPY_SESSION_NAME'] = {name!r}")
+    restart(kernel)
+
+
+@pytest.fixture
+def notebooks(kernel: Kernel) -> Iterator[Kernel]:
+    yield kernel
+    kernel.run("os.environ.pop('JPY_SESSION_NAME', None)")
+
+
+@pytest.mark.parametrize("word", ["forget", "forget --all"])
+def test_what_another_notebook_asked_too_is_not_forgotten(notebooks: Kernel, seen: Seen, word: str) -> None:
+    for name in ("one.ipynb", "two.ipynb"):
+        in_notebook(notebooks, name)
+        notebooks.run("%kimi ask -q both <<say a>>")
+        notebooks.run(f"%kimi ask -q only {name} <<say b>>")
+    assert len(seen.all()) == 3
+    notebooks.run(f"%kimi {word}")
+    notebooks.run("%kimi ask -q both <<say a>>")
+    assert len(seen.all()) == 3
+    notebooks.run("%kimi ask -q only two.ipynb <<say b>>")
+    assert len(seen.all()) == 4
+    in_notebook(notebooks, "one.ipynb")
+    notebooks.run(f"%kimi resume\n%kimi {word}")
+    notebooks.run("%kimi ask -q both <<say a>>\n%kimi ask -q only one.ipynb <<say b>>")
+    assert len(seen.all()) == 5
+
+
+def test_forgetting_tells_that_the_ledger_stays(kernel: Kernel) -> None:
+    kernel.run("%kimi ask -q hello <<say a>>")
+    assert "%kimi egress" in kernel.run("%kimi forget").text
+
+
 def test_forgetting_all_forgets_what_was_asked_aside(kernel: Kernel, seen: Seen) -> None:
     kernel.run("%kimi ask -q --no-history aside <<say a>>")
+    restart(kernel)
     kernel.run("%kimi forget --all")
     assert kernel.run("%kimi ask -q --no-history aside <<say a>>").ok
     assert len(seen.all()) == 2
@@ -369,7 +475,7 @@ def test_what_was_replayed_is_not_what_the_service_could_have_cached(kernel: Ker
     for question in ("one", "two", "three"):
         kernel.run(f"%kimi ask -q {question} <<say a>>")
     told = kernel.value("[row[6] for row in get_ipython().run_line_magic('kimi', 'prefix').rows]")
-    assert told == ["replayed; the first of its conversation", "replayed", "the first of its conversation"]
+    assert told == ["replayed; the first of its conversation", "replayed", "its conversation's first in this kernel"]
 
 
 def test_what_is_loaded_is_for_this_kernel_alone(kernel: Kernel, tmp_path: Path) -> None:
@@ -391,6 +497,47 @@ def test_what_cannot_be_saved_or_loaded_is_told(kernel: Kernel, code: str) -> No
     cell = kernel.run(code)
     assert cell.reply["ename"] == "CommandError"
     assert len(cell.text.splitlines()) == 2
+
+
+def rerun(kernel: Kernel, cell: str, text: str) -> None:
+    assert kernel.run(f"%kimi ask -q {text}", metadata={"cellId": cell}).ok
+
+
+def questions(path: Path) -> list[str]:
+    return [json.loads(line)["messages"][-1]["content"][0] for line in path.read_text("utf-8").splitlines()]
+
+
+def test_what_a_later_run_of_its_cell_has_replaced_is_not_saved(kernel: Kernel, tmp_path: Path) -> None:
+    rerun(kernel, "a", "first try")
+    rerun(kernel, "b", "below it")
+    rerun(kernel, "a", "second try")
+    kernel.run("%kimi ask -q --no-history aside\n%kimi ask -q undone\n%kimi undo")
+    told = kernel.run("%kimi journal save x.kimi.jsonl").text
+    assert questions(tmp_path / "x.kimi.jsonl") == ["second try", "aside", "undone"]
+    assert "3 exchanges in x.kimi.jsonl. 2 of replaced turns left out: --all" in told
+    rerun(kernel, "a", "first try")
+    kernel.run("%kimi journal save x.kimi.jsonl")
+    assert questions(tmp_path / "x.kimi.jsonl") == ["first try", "aside"]
+    told = kernel.run("%kimi journal save x.kimi.jsonl --all").text
+    assert questions(tmp_path / "x.kimi.jsonl") == ["first try", "below it", "second try", "aside", "undone"]
+    assert "5 exchanges in x.kimi.jsonl, where 2 exchanges were before." in told
+
+
+def test_a_file_of_the_settings_may_be_written_later(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("os.environ['KIMI_JOURNAL'] = 'later.kimi.jsonl'")
+    assert kernel.run("%kimi ask -q hi").ok
+    assert "later.kimi.jsonl is not there yet" in kernel.run("%kimi journal").text
+    assert kernel.run("%kimi ask --rerun only hi").reply["ename"] == "SettingError"
+    kernel.run("%kimi journal save later.kimi.jsonl")
+    kernel.run("%kimi reset")
+    assert kernel.run("%kimi ask -q --rerun only hi").ok
+    assert len(seen.all()) == 1
+    kernel.run("del os.environ['KIMI_JOURNAL']")
+
+
+def test_what_was_cleared_is_not_what_was_never_asked(kernel: Kernel) -> None:
+    kernel.run("%kimi ask -q hi\n%kimi journal clear")
+    assert "in the journal no more" in kernel.run("%kimi journal save x.kimi.jsonl").text
 
 
 def test_a_file_that_is_there_survives_a_failed_save(kernel: Kernel, tmp_path: Path) -> None:
@@ -530,10 +677,12 @@ SPOILT = {
     "does not finish": GOOD.replace('"finish": "stop"', '"text": [], "pace": []'),
     "finish with 'cut'": GOOD.replace('"stop"', '"cut"'),
     "the pace tells of 3 characters": GOOD.replace("[[0.0, 1]]", "[[0.0, 3]]"),
-    "do not grow": GOOD.replace('"at": 0.1', '"at": -0.1'),
+    "do not grow": GOOD.replace("[[0.0, 1]]", "[[0.2, 1]]"),
     "shape that is not known": GOOD.replace('"role": "user"', '"roll": 1').replace('"content": ["hi"]', '"content": 3'),
     "messages and a model": GOOD.replace('"model": "local"', '"model": 3'),
-}  # fmt: skip
+}
+SPOILT_COUNTS = ['"input": "x"', '"thinking": -5', '"input": true', '"neurons": "1"', '"cached": 1e99', '"input": null',
+                 '"neurons": NaN', '"other": 1', f'"input": 1{"0" * 400}']  # fmt: skip
 
 
 @pytest.mark.parametrize("told", SPOILT)
@@ -542,6 +691,30 @@ def test_a_spoilt_line_is_named(told: str) -> None:
     with pytest.raises(ValueError, match="line 2") as caught:
         files.loads(GOOD + SPOILT[told])
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("count", SPOILT_COUNTS)
+def test_a_spoilt_count_is_named(count: str) -> None:
+    spoilt = GOOD.replace('"input": 0', count)
+    assert spoilt != GOOD
+    with pytest.raises(ValueError, match=r"line 2.* shape that is not known"):
+        files.loads(GOOD + spoilt)
+
+
+@pytest.mark.parametrize("call", [{"index": "0"}, {"id": 1}, {"name": None}, {"arguments": ["x"]}, {"index": -1}])
+def test_a_spoilt_call_is_named(call: dict[str, Any]) -> None:
+    good = {"index": 0, "id": "a", "name": "f", "arguments": "{}"}
+    end = packing.pack([(0.1, Finished("tool_calls", Usage()))])
+    assert packing.unpack([{"call": good, "at": 0.0}, *end])
+    for at in (0.0, "0", float("nan"), 1e300):
+        with pytest.raises(ValueError, match="shape"):
+            packing.unpack([{"call": good | call, "at": at}, *end])
+
+
+@pytest.mark.parametrize("pace", ['[["0", 1]]', "[[0.0, -1], [0.1, 2]]", "[[0.0, 1.0]]", "[[NaN, 1]]"])
+def test_a_spoilt_pace_is_named(pace: str) -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        files.loads(GOOD + GOOD.replace("[[0.0, 1]]", pace))
 
 
 def test_a_file_may_end_with_any_systems_lines(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ LAYERS = [
     "errors",
     "messages",
     "events",
+    "typed",
     "budget",
     "settings",
     "options",

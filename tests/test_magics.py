@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kimi_magic import options
+from kimi_magic.report import Report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Seen
     from tests.harness.kernel import Kernel
 
@@ -305,3 +308,20 @@ def test_completion_offers_what_may_come(kernel: Kernel, typed: str, offered: st
 def test_completion_in_a_body_is_pythons(kernel: Kernel) -> None:
     reply: Any = kernel.client.complete("%%kimi\n--ma", 11, reply=True, timeout=10)
     assert "--max-tokens" not in reply["content"]["matches"]
+
+
+def test_a_report_is_obeyed_by_no_terminal() -> None:
+    report = Report("\x1b[2Jtitle", (("a\x1b[31m", "b\nc"),), ("one", "two\x9b"), note="\x07")
+    assert str(report) == "␛[2Jtitle\none     two\ufffd\na␛[31m  b\n        c\n␇"
+
+
+@pytest.mark.parametrize("name", ["two words", "<b>\x1b[31m", "-", "x" * 65])
+def test_a_conversations_name_can_be_typed_wherever_it_comes_from(kernel: Kernel, tmp_path: Path, name: str) -> None:
+    cell = kernel.run(f"import kimi_magic\nkimi_magic.ask('hi', session={name!r}, quiet=True)")
+    assert cell.reply["ename"] == "CommandError"
+    kernel.run(f"%kimi ask -q hi\n%kimi export {tmp_path / 'x.jsonl'}")
+    lines = (tmp_path / "x.jsonl").read_text("utf-8").splitlines()
+    (tmp_path / "x.jsonl").write_text("\n".join([json.dumps(json.loads(lines[0]) | {"name": name}), *lines[1:]]))
+    cell = kernel.run(f"%kimi import {tmp_path / 'x.jsonl'}")
+    assert cell.reply["ename"] == "CommandError"
+    assert "\x1b[31m" not in cell.text.replace("\x1b[1;38;5;196m", "")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
 
+from kimi_magic import exports
+from kimi_magic.conversation import Conversation, Turn
+from kimi_magic.errors import CommandError
+from kimi_magic.messages import Message
+from kimi_magic.reply import Reply
 from kimi_magic.store import FILE
 from tests.harness.kernel import Kernel
 
@@ -60,6 +66,7 @@ def test_a_conversation_goes_on_after_a_restart(started: Callable[..., Kernel], 
     assert len(users(seen)) == 3
     assert affinity(seen) == before
     assert "frame" in second.run("%kimi sent 1").text
+    assert "3 earlier messages" in second.run("%kimi sent 2").text
     assert "Nothing to resume" in second.run("%kimi resume").text
 
 
@@ -131,7 +138,7 @@ ERRORS = {
     "%kimi export a.md": "nothing was said",
     "%kimi import nowhere.jsonl": "cannot be read",
     "%kimi import broken.jsonl": "broken.jsonl, line 3",
-    "%kimi import other.jsonl": "no conversation",
+    "%kimi import other.jsonl": "other.jsonl, line 1 is no conversation",
     "%kimi forget x": "--all or nothing",
 }
 
@@ -174,3 +181,129 @@ def test_a_store_that_cannot_be_used_keeps_nobody_from_asking(started: Callable[
     cell = started().run("%%kimi\n<<say still here>>")
     assert "still here" in cell.text
     assert "in memory" in cell.text
+
+
+def test_named_conversations_outlive_the_kernel(started: Callable[..., Kernel], seen: Seen) -> None:
+    first = started()
+    first.run("%%kimi -q\nin main <<say 1>>")
+    first.run("%%kimi -q --session side\nat the side <<say 2>>")
+    first.run("%kimi switch main")
+    second = started(KIMI_RESUME="auto")
+    assert "in main" in second.run("%kimi history").text
+    second.run("%%kimi -q --session side\nmore")
+    assert users(seen) == ["at the side <<say 2>>", "more"]
+    second.run("%%kimi -q\nand main")
+    assert users(seen) == ["in main <<say 1>>", "and main"]
+    second.run("%kimi switch side")
+    third = started(KIMI_RESUME="auto")
+    assert "Conversation side" in third.run("%kimi history").text
+
+
+def test_a_kept_conversation_can_be_resumed_by_its_name(started: Callable[..., Kernel]) -> None:
+    first = started()
+    first.run("%%kimi -q --session side\nat the side <<say 2>>")
+    first.run("%%kimi -q\nin main <<say 1>>")
+    second = started()
+    assert "%kimi resume side" in second.run("%kimi switch side").text
+    assert "Kept are: main, side" in second.run("%kimi resume sid").text
+    shown = second.run("%kimi resume").text
+    assert "in main" in shown
+    assert "Kept as well: side" in shown
+    assert "at the side" in second.run("%kimi resume side").text
+    assert "side" in second.run("%kimi switch").text
+
+
+def test_a_session_begun_anew_leaves_the_old_one_under_another_name(started: Callable[..., Kernel]) -> None:
+    kernel = started()
+    kernel.run("%%kimi -q --session side\nold <<say 1>>")
+    cell = kernel.run("%%kimi --session side --new\nyoung <<say 2>>")
+    assert "The conversation side of before goes on as side-2." in cell.html
+    assert "old" in kernel.run("%kimi switch side-2").text
+    assert "young" in kernel.run("%kimi switch side").text
+    other = started()
+    assert "old" in other.run("%kimi resume side-2").text
+
+
+def test_a_dropped_turn_stays_hidden_in_what_is_exported(
+    started: Callable[..., Kernel], seen: Seen, tmp_path: Path
+) -> None:
+    kernel = started()
+    for name in ("first", "second", "third"):
+        kernel.run(f'%%kimi -q\n{name} <<say-json "ok\\n```python\\n{name} = 1\\n```\\n">>')
+    kernel.run("%kimi drop 2")
+    for form in ("md", "py", "ipynb", "jsonl"):
+        kernel.run(f"%kimi export kept.{form}")
+    for form in ("md", "py", "ipynb"):
+        text = (tmp_path / f"kept.{form}").read_text("utf-8")
+        assert "third" in text
+        assert "second" not in text
+    assert "dropped" in kernel.run("%kimi import kept.jsonl").text
+    kernel.run("%%kimi -q\nlast")
+    assert [words.split()[0] for words in users(seen)] == ["first", "third", "last"]
+
+
+def test_any_character_survives_export_and_import() -> None:
+    conversation = Conversation()
+    words = "a\u2028b\u2029c\x85d\x0be\x1ef\r\ng \ud83d"
+    conversation.append(Turn((Message.of("user", words),), Reply(words, finish="stop")))
+    again = exports.read(exports.written(conversation, "jsonl"), "x.jsonl")
+    assert again.messages() == conversation.messages()
+
+
+WHOLE: dict[str, Any] = {
+    "number": 1,
+    "opening": [{"role": "user", "parts": ["hi"]}],
+    "reply": {"text": "ok", "model": "m"},
+}
+FIRST: dict[str, Any] = {"kimi_magic": "conversation", "version": 1, "name": "main", "head": 1}
+PICTURE: dict[str, Any] = {"picture": "a", "type": 'image/png"><script>', "size": [1, 1], "detail": "auto"}
+WRONG: list[tuple[int, dict[str, Any]]] = [
+    (2, {"reply": {"text": 5}}),
+    (2, {"reply": {"text": "ok", "usage": {"input": "x"}}}),
+    (2, {"reply": {"text": "ok", "usage": {"output": -5}}}),
+    (2, {"reply": {"text": "ok", "timing": {"total": math.nan}}}),
+    (2, {"reply": {"text": "ok", "finish": "never"}}),
+    (2, {"reply": {"text": "ok", "badges": [1]}}),
+    (2, {"reply": []}),
+    (2, {"origin": {"count": "<b>"}}),
+    (2, {"origin": {"where": 1}}),
+    (2, {"number": "1"}),
+    (2, {"number": 0}),
+    (2, {"parent": -1}),
+    (2, {"parent": 1}),
+    (2, {"summarises": 1}),
+    (2, {"opening": []}),
+    (2, {"opening": [{"role": "assistant", "parts": ["hi"]}]}),
+    (2, {"opening": [{"role": "user", "parts": [PICTURE]}], "pictures": {"a": "aaaa"}}),
+    (1, {"name": 5}),
+    (1, {"version": 2}),
+    (1, {"head": 2}),
+    (1, {"head": [1]}),
+    (1, {"dropped": ["x"]}),
+    (1, {"dropped": 1}),
+]
+
+
+@pytest.mark.parametrize(("line", "wrong"), WRONG, ids=[json.dumps(wrong) for _, wrong in WRONG])
+def test_a_file_with_a_wrong_value_is_refused_with_its_line(line: int, wrong: dict[str, Any]) -> None:
+    lines = [FIRST, WHOLE]
+    exports.read("\n".join(map(json.dumps, lines)), "x.jsonl")
+    lines[line - 1] = lines[line - 1] | wrong
+    with pytest.raises(CommandError, match=rf"x\.jsonl, line {line} is no conversation"):
+        exports.read("\n".join(map(json.dumps, lines)), "x.jsonl")
+
+
+def test_a_summary_that_is_interrupted_is_neither_in_memory_nor_on_disk(started: Callable[..., Kernel]) -> None:
+    kernel = started()
+    for name in "abc":
+        kernel.run(f"%%kimi -q\n{name} <<say ok>>")
+    slow = (  # what compact does, with a question that is answered slowly
+        "from kimi_magic import cell, command, kernel\n"
+        "asked = command.Ask('Sum up <<rate 20>> <<tokens 500>>', history=False)\n"
+        "cell.run(get_ipython(), asked, past=kernel.current().conversation.at(2))"
+    )
+    stop = kernel.interrupt_when(lambda message: message["msg_type"] == "update_display_data")
+    assert kernel.run(slow, watch=stop).reply["ename"] == "Interrupted"
+    for told in (kernel.run("%kimi history --all").text, started().run("%kimi resume").text):
+        assert told.count("<<say ok>>") == 3
+        assert "Sum up" not in told

@@ -35,6 +35,19 @@ def test_the_users_file_comes_after_the_projects(tmp_path: Path) -> None:
     assert (found.temperature, found.endpoint) == (0.7, "https://example.org/v1")
 
 
+def test_nothing_overrules_what_must_send_nothing(tmp_path: Path) -> None:
+    def rerun(option: str, config: str, environment: str) -> tuple[str, str]:
+        options = {"rerun": option} if option else {}
+        found = resolve(options, {"rerun": config} if config else {}, {"KIMI_RERUN": environment}, tmp_path)
+        return found.rerun, found.source("rerun")
+
+    assert rerun("", "always", "only") == ("only", "environment KIMI_RERUN")
+    assert rerun("always", "always", " Only") == ("only", "environment KIMI_RERUN")
+    assert rerun("always", "only", "replay") == ("only", "%config")
+    assert rerun("", "always", "replay") == ("always", "%config")
+    assert rerun("only", "always", "") == ("only", "option")
+
+
 def test_cloudflares_own_names_are_read() -> None:
     environment = {"CLOUDFLARE_ACCOUNT_ID": "0" * 32, "CLOUDFLARE_API_TOKEN": " cfut_abc ", "HOME": "/nowhere"}
     found = resolve({}, {}, environment)

@@ -135,13 +135,24 @@ def test_several_records_are_kept_all_or_none(store: Store) -> None:
 
 def test_an_exchange_takes_the_place_of_the_one_before(store: Store) -> None:
     for number in (1.0, 2.0):
-        store.record_exchange(Exchange("a", number, "question", f"reply {number}"))
-    store.record_exchange(Exchange("b", 1.5, "q", "😀"))
-    assert store.exchange("a") == Exchange("a", 2.0, "question", "reply 2.0")
+        store.record_exchange(Exchange("a", number, "local", "question", f"reply {number}"), "x.ipynb")
+    store.record_exchange(Exchange("b", 1.5, "local", "q", "😀"), "x.ipynb")
+    assert store.exchange("a") == Exchange("a", 2.0, "local", "question", "reply 2.0")
     assert store.exchange("c") is None
     assert [one.key for one in store.exchanges(9)] == ["a", "b"]
     assert [one.key for one in store.exchanges(1)] == ["a"]
     assert store.exchange_sizes() == (2, len("question" + "reply 2.0" + "q" + "😀"))
+
+
+def test_an_exchange_goes_with_the_last_notebook_that_used_it(store: Store) -> None:
+    for key in "abc":
+        store.record_exchange(Exchange(key, 1.0, "local", "q", "r"), "x.ipynb")
+    store.use_exchange("b", "y.ipynb")
+    store.forget_exchanges("ab", "x.ipynb", stay="a")
+    assert [store.exchange(key) is not None for key in "abc"] == [True, True, True]
+    store.forget_exchanges("b", "y.ipynb")
+    store.forget_exchanges((), "x.ipynb", everything=True)
+    assert [store.exchange(key) is not None for key in "abc"] == [False, False, False]
 
 
 def test_every_field_has_its_column(store: Store) -> None:
@@ -268,21 +279,57 @@ def test_damage_that_shows_itself_in_use_is_set_aside_too(folder: Path) -> None:
     store.close()
 
 
-def test_a_file_of_a_newer_version_is_set_aside_whole(folder: Path) -> None:
-    store = Store(folder)
-    store.record(FULL)
-    store.close()
-    with sqlite3.connect(folder / FILE) as connection:
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    connection.close()
+def newer(folder: Path) -> sqlite3.Connection:
+    """Take the file over as a newer version does, and keep it open as its kernel would."""
+    connection = sqlite3.connect(folder / FILE, isolation_level=None)
+    connection.execute("CREATE TABLE news (a INTEGER)")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    return connection
+
+
+def test_a_file_of_a_newer_version_is_left_to_it(folder: Path) -> None:
+    first = Store(folder)
+    first.record(FULL)
+    first.close()
+    other = newer(folder)
+    for number in range(3):
+        store = Store(folder)
+        with pytest.warns(UserWarning, match="newer version.*left alone"):
+            store.record(egress(number))
+        assert len(store.egress()) == number + 1
+        assert "left alone" in store.trouble
+        store.close()
+    other.execute("INSERT INTO news VALUES (1)")
+    assert other.execute("SELECT model FROM egress").fetchall() == [("kimi-k2.6",)]
+    other.close()
+    assert sorted(path.name for path in folder.glob("*.sqlite3*")) == [f"kimi.{len(MIGRATIONS)}.sqlite3", FILE]
+
+
+def test_a_file_that_is_taken_over_while_it_is_open_is_left_then(folder: Path, store: Store) -> None:
+    store.record(egress(1))
+    other = newer(folder)
     with pytest.warns(UserWarning, match="newer version"):
         store.record(egress(2))
-    assert len(store.egress()) == 1
-    [kept] = aside(folder)
-    with sqlite3.connect(kept) as connection:
-        assert connection.execute("SELECT model FROM egress").fetchall() == [("kimi-k2.6",)]
-    connection.close()
+    assert [one.time for one in store.egress()] == [egress(2).time]
+    assert other.execute("SELECT count(*) FROM egress").fetchone() == (1,)
+    other.close()
+
+
+def test_a_damaged_file_of_our_own_is_set_aside_and_the_newer_one_left(folder: Path) -> None:
+    first = Store(folder)
+    first.record(FULL)
+    first.close()
+    newer(folder).close()
+    (folder / f"kimi.{len(MIGRATIONS)}.sqlite3").write_bytes(b"nonsense" * 500)
+    store = Store(folder)
+    with pytest.warns(UserWarning, match="newer version|damaged"):
+        store.record(FULL)
+    assert store.egress() == [FULL]
     store.close()
+    assert len([path for path in folder.iterdir() if b"nonsense" in path.read_bytes()]) == 1
+    left = sqlite3.connect(folder / FILE)
+    assert left.execute("SELECT count(*) FROM egress").fetchone() == (1,)
+    left.close()
 
 
 @pytest.mark.parametrize("done", range(len(MIGRATIONS)))

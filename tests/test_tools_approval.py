@@ -12,7 +12,8 @@ import pytest
 
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
-from kimi_magic.tools import Call, Tool
+from kimi_magic.messages import ToolCall as Call
+from kimi_magic.tools import Tool
 from kimi_magic.tools.approval import Unanswered, shown
 from kimi_magic.tools.toolbox import Toolbox
 from tests.harness.kernel import Kernel
@@ -130,6 +131,7 @@ def test_nothing_stands_beyond_the_edge_of_the_screen() -> None:
 ASK = """
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
+from kimi_magic.messages import ToolCall as Call
 from kimi_magic.tools import *
 from kimi_magic.tools.asking import Asking
 from kimi_magic.tools.toolbox import Toolbox

@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
+from kimi_magic.calls import Outcome, interrupted
+from kimi_magic.card import html, plain
 from kimi_magic.messages import Image, Text
-from kimi_magic.tools import Call, Outcome
-from kimi_magic.tools.calls import interrupted
-from kimi_magic.tools.card import html, plain
+from kimi_magic.messages import ToolCall as Call
 
 CALL = Call("functions.load:0", "load", '{"path": "a.csv"}')
 HOSTILE = "<script>alert(1)</script>\"'&`$x$ \\(y\\) \x1b[31m\r\u202e</summary></details>"

@@ -13,10 +13,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from kimi_magic.calls import Outcome
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
 from kimi_magic.errors import CommandError
-from kimi_magic.tools import Call, Outcome, named
+from kimi_magic.messages import ToolCall as Call
+from kimi_magic.tools import named
 from kimi_magic.tools.kernel_tools import kernel_tools
 from kimi_magic.tools.toolbox import Toolbox
 

@@ -19,6 +19,7 @@ SET_UP = """
 import asyncio, sys, threading, time
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
+from kimi_magic.messages import ToolCall as Call
 from kimi_magic.tools import *
 from kimi_magic.tools.toolbox import Toolbox
 

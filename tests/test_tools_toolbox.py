@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kimi_magic.calls import Outcome, interrupted
 from kimi_magic.context.description import Description, Look
 from kimi_magic.context.guard import Guard
 from kimi_magic.messages import Image, Text
-from kimi_magic.tools import Call, Outcome, Tool, named, tool
-from kimi_magic.tools.calls import interrupted
+from kimi_magic.messages import ToolCall as Call
+from kimi_magic.tools import Tool, named, tool
 from kimi_magic.tools.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -309,7 +310,8 @@ def test_a_tool_may_be_called_from_a_coroutine() -> None:
 
     code = (
         "import asyncio\nfrom kimi_magic.context.description import Look\nfrom kimi_magic.context.guard import Guard\n"
-        "from kimi_magic.tools import *\nfrom kimi_magic.tools.toolbox import Toolbox\n"
+        "from kimi_magic.messages import ToolCall as Call\nfrom kimi_magic.tools import *\n"
+        "from kimi_magic.tools.toolbox import Toolbox\n"
         "async def nap():\n    await asyncio.sleep(0)\n    return 'slept'\n"
         "async def main():\n"
         "    return [o.text for o in Toolbox(named([nap], {}), {}, Look(Guard())).run([Call('1', 'nap', '{}')])]\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kimi_magic import models
+from kimi_magic import models, present
 from kimi_magic.books import midnight
 from kimi_magic.messages import Usage
 from kimi_magic.reply import Reply
@@ -71,11 +71,45 @@ def test_a_reply_is_counted_in_all_four_places(paying: Callable[[], Kernel]) -> 
     assert (fresh, cached, out) == (f"{used[0] - used[1]:,}", f"{used[1]:,}", f"{used[2]:,}")
     assert used[1] > 0
     assert neurons == f"{used[3]:,.1f}"
-    assert cost == f"${used[4]:.4f}" == f"${used[3] * models.NEURON_PRICE:.4f}"
+    assert cost == present.dollars(used[4]) == present.dollars(used[3] * models.NEURON_PRICE)
     outs = [kernel.value(f"{name}.usage.output") for name in ("one", "two", "aside")]
     assert found["this conversation"][3] == f"{sum(outs[:2]):,}"
     assert found["all"][3] == f"{sum(outs):,}"
     assert today(kernel)[0] == before + sum(outs)
+
+
+def dollars(text: str) -> float:
+    return float(text.removeprefix("$"))
+
+
+def test_the_conversations_sum_is_that_of_its_rows(paying: Callable[[], Kernel]) -> None:
+    kernel = paying()
+    kernel.run("%kimi ask -q one <<say a>>\n%kimi ask -q two <<say b>>\n%kimi fork x\n%kimi ask -q --rerun always 3")
+    found = rows(kernel)
+    assert sum(dollars(found[n][5]) for n in "123") == pytest.approx(dollars(found["this conversation"][5]), rel=0.05)
+    assert sum(int(found[n][3]) for n in "123") == int(found["this conversation"][3])
+    kernel.run("%kimi undo")
+    assert rows(kernel)["this conversation, with what was replaced or left"] == found["this conversation"]
+
+
+def test_the_last_turns_are_listed_and_all_if_wanted(paying: Callable[[], Kernel]) -> None:
+    kernel = paying()
+    kernel.run("%kimi ask -q hi")
+    kernel.run(
+        "from kimi_magic import kernel as _k\nfrom dataclasses import replace as _r\n_c = _k.current().conversation\n"
+        "for n in range(300): _c.append(_r(_c.tree[1], parent=_c.head))"
+    )
+    report = kernel.run("%kimi usage")
+    assert "101 earlier turns are counted, not shown: %kimi usage --all" in report.text
+    assert len(kernel.run("%kimi usage --all").text.splitlines()) == len(report.text.splitlines()) + 101
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [(0, "$0.0000"), (2, "$2.0000"), (0.01234, "$0.0123"), (0.00003456, "$0.000035"), (1e-12, "$0.000000000")],
+)
+def test_small_sums_have_digits_enough_to_add_up(amount: float, shown: str) -> None:
+    assert present.dollars(amount) == shown
 
 
 def test_today_is_shown_over_all_kernels(paying: Callable[[], Kernel], account: dict[str, str], tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def _require_room(items: Sequence[Item], room: int) -> None:
         f"{item.source} about {item.tokens:,}" for item in sorted(items, key=lambda item: -item.tokens)[:6]
     )
     raise TooLarge(
-        f"This does not fit: there is room for {room:,} tokens, and it is {sizes}.",
-        hint="Send less of the largest (--rows, --columns, --detail low), or begin anew with --new.",
+        f"This does not fit beside the conversation so far: there is room for {room:,} tokens. It has: {sizes}.",
+        hint="Send less of the largest (--rows, --columns, --detail low), shorten the conversation with %kimi compact, "
+        "or begin anew with --new.",
     )

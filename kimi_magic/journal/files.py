@@ -11,13 +11,13 @@ moment, the machine or the account is in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kimi_magic import wire
 from kimi_magic.journal.packing import PAINT, Timed, pack, said_by, unpack
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "loads", "texts"]
 
 Request = dict[str, Any]
 Packed = list[dict[str, Any]]
@@ -86,6 +86,18 @@ def _split(content: Any) -> Any:
 
 def _in_lines(value: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return value | {name: value[name].split("\n") for name in names if name in value}
+
+
+def texts(request: Request, reply: Packed) -> Iterator[str]:
+    """Give every text of an exchange as it was said."""
+    for message in request["messages"]:
+        content = message["content"]
+        yield from [content] if isinstance(content, str) else (part.get("text", "") for part in content)
+        yield message.get("reasoning_content", "")
+        yield from (call["function"]["arguments"] for call in message.get("tool_calls", ()))
+    for stretch in reply:
+        yield from (stretch[name] for name in _TEXTS if name in stretch)
+        yield stretch.get("call", {}).get("arguments", "")
 
 
 def loads(text: str) -> list[tuple[Request, Packed]]:

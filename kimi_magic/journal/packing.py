@@ -19,12 +19,18 @@ Timed = tuple[float, Event]
 FRAME = 0.02
 PAINT = 0.1
 """Seconds within which what comes counts as one piece: as an eye sees it, and as a view paints it."""
+_CALL = ("id", "name", "arguments")
+_MOST = 1e12
+"""What no count and no number of seconds reaches."""
 _DELTAS: dict[str, type[TextDelta | ThinkingDelta]] = {"text": TextDelta, "thinking": ThinkingDelta}
 _NAMES: dict[type[Event], str] = {kind: name for name, kind in _DELTAS.items()}
 
 
 class Packer:
-    """Packs a reply while it comes, so that no event of a long one has to be kept. Times are rounded down to `step`."""
+    """Packs a reply while it comes, so that no event of a long one has to be kept. Times are rounded down to `step`.
+
+    `ended` is why it has ended, empty before.
+    """
 
     def __init__(self, step: float = FRAME) -> None:
         self._step = step
@@ -35,7 +41,8 @@ class Packer:
         self._at = 0.0
         self._pace: list[list[float]] = []
         self._last = -1
-        self.finished = False
+        self._text = self._calls = False
+        self.ended = ""
 
     def add(self, seconds: float, event: Event) -> None:
         """Take one event, in order; what is no part of the reply itself is left out."""
@@ -46,6 +53,7 @@ class Packer:
                 self._kind = kind
             text: str = event.text  # type: ignore[union-attr]  # of one of the two classes
             self._texts.append(text)
+            self._text = self._text or (kind is TextDelta and bool(text.strip()))
             slot = _slot(seconds, self._step)
             if slot != self._last:
                 self._pace.append([_rounded(slot, self._step), 0])
@@ -55,6 +63,7 @@ class Packer:
             if self._call is None or not _goes_on(self._call, event):
                 self._close()
                 self._call = event
+            self._calls = True
             self._texts.append(event.arguments)
             self._at = _rounded(_slot(seconds, self._step), self._step)
         elif isinstance(event, Finished):
@@ -62,7 +71,13 @@ class Packer:
             counts = {name: count for name, count in asdict(event.usage).items() if count is not None}
             at = _rounded(_slot(seconds, self._step), self._step)
             self._packed.append({"finish": event.reason, "model": event.model, "usage": counts, "at": at})
-            self.finished = True
+            self.ended = event.reason
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has ended, by no filter, with text or whole calls: else who asks again wants another try."""
+        said = self._text or (self._calls and self.ended != "length")
+        return bool(self.ended) and self.ended != "content_filter" and said
 
     def _close(self) -> None:
         text = "".join(self._texts)
@@ -122,23 +137,42 @@ def _events(stretch: dict[str, Any]) -> Iterator[Timed]:
         reason = stretch["finish"]
         if reason not in get_args(Finish) or reason == "cut":
             raise ValueError(f"a reply does not finish with {reason!r}")
-        yield float(stretch["at"]), Finished(reason, Usage(**stretch["usage"]), _text(stretch["model"]))
+        yield _number(stretch["at"]), Finished(reason, _usage(stretch["usage"]), _text(stretch["model"]))
     elif "call" in stretch:
-        yield float(stretch["at"]), ToolCallDelta(**stretch["call"])
+        call = stretch["call"]
+        yield _number(stretch["at"]), ToolCallDelta(_count(call["index"]), *(_text(call[name]) for name in _CALL))
     else:
         name = "text" if "text" in stretch else "thinking"
         text, position = _text(stretch[name]), 0
         for seconds, length in stretch["pace"]:
-            yield float(seconds), _DELTAS[name](text[position : position + length])
+            yield _number(seconds), _DELTAS[name](text[position : position + _count(length)])
             position += length
         if position != len(text):
             raise ValueError(f"the pace tells of {position} characters, and the {name} has {len(text)}")
+
+
+def _usage(counts: dict[str, Any]) -> Usage:
+    for name, count in counts.items():
+        (_number if name == "neurons" else _count)(count)
+    return Usage(**counts)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise TypeError
+    return float(value)
 
 
 def whole(timed: Iterable[Timed]) -> Iterator[Event]:

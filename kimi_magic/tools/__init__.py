@@ -6,8 +6,7 @@ the cell's thread, `loops` for async ones) and makes what they give into text an
 words for the model, never an exception. Nothing here knows the wire or the conversation.
 """
 
-from kimi_magic.tools.calls import Call, Outcome, State
 from kimi_magic.tools.functions import Tool, tool
 from kimi_magic.tools.naming import named
 
-__all__ = ["Call", "Outcome", "State", "Tool", "named", "tool"]
+__all__ = ["Tool", "named", "tool"]

@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from kimi_magic.context.description import shortened
 from kimi_magic.context.objects.saying import said
 from kimi_magic.tools.arguments import Named
 from kimi_magic.tools.functions import Tool
 
-__all__ = ["Approval", "Policy", "Unanswered", "agreed", "brief", "shown"]
+__all__ = ["Approval", "Policy", "Unanswered", "agreed", "shown"]
 
 Policy = Literal["ask", "all", "none"]
 """`ask` (the usual one) asks where a tool wants it; `all` agrees beforehand, save where a tool always asks; `none` to
@@ -74,9 +73,3 @@ def _pieces(line: str) -> list[str]:
 def _seen(line: str) -> str:
     """Make visible what a terminal would obey and what cannot be seen."""
     return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in line)
-
-
-def brief(arguments: str, longest: int = 100) -> str:
-    """Write arguments in one line, cut in the middle."""
-    ends = arguments if len(arguments) < 100 * longest else arguments[: 10 * longest] + " … " + arguments[-longest:]
-    return shortened(_seen(" ".join(ends.split())), longest)

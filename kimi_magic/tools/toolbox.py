@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kimi_magic import schema, wire
+from kimi_magic.calls import Outcome, State, interrupted
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Look
 from kimi_magic.context.template import near_names
+from kimi_magic.messages import ToolCall
 from kimi_magic.tools import approval, arguments, faults, loops, results
-from kimi_magic.tools.calls import Call, Outcome, State, interrupted
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
 from kimi_magic.tools.watchdog import ctrl_c_raises
@@ -24,18 +25,20 @@ __all__ = ["Toolbox"]
 _TOGETHER = 48_000
 """Characters that the results of one reply may have together."""
 _LEAST_ROOM = 400
+_QUICK = (str, int, float, bool, type(None))
+"""What is described at once, so that it needs no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A call whose arguments fit and that the user agrees to."""
 
-    call: Call
+    call: ToolCall
     tool: Tool
     given: arguments.Bound
 
     def begin(self) -> Any:
-        """Call the function."""
+        """ToolCall the function."""
         given = self.given.arguments
         return self.tool.function(*given.args, **given.kwargs)
 
@@ -57,7 +60,7 @@ class Toolbox:
         *,
         policy: approval.Policy = "ask",
         ask: approval.Approval | None = None,
-        starting: Callable[[Call], None] = lambda _: None,
+        starting: Callable[[ToolCall], None] = lambda _: None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self._namespace = namespace
@@ -79,7 +82,7 @@ class Toolbox:
         """End what runs, from any thread: async tools are cancelled, others are the last to run to their end."""
         self._stopped.set()
 
-    def run(self, calls: Sequence[Call]) -> Iterator[Outcome]:
+    def run(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         """Answer the calls of one reply, each once, as they end; the caller puts them in order again.
 
         All are checked and asked for first, then the async ones run together, then the others one after another on
@@ -88,7 +91,7 @@ class Toolbox:
         with ctrl_c_raises():
             yield from self._answers(calls)
 
-    def _answers(self, calls: Sequence[Call]) -> Iterator[Outcome]:
+    def _answers(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
         ready: list[_Ready] = []
         for call in calls:
@@ -109,7 +112,7 @@ class Toolbox:
             else:
                 yield from self._alone(one, look)
 
-    def _checked(self, call: Call, look: Look) -> _Ready | Outcome:
+    def _checked(self, call: ToolCall, look: Look) -> _Ready | Outcome:
         tool = self.tools.get(call.name)
         if tool is None:
             near = near_names(call.name[:80], self.tools)[:3] or sorted(self.tools)[:20]
@@ -154,9 +157,10 @@ class Toolbox:
         if ran.error is not None:
             return self._said(one.call, faults.told(ran.error, one.tool.function), "failed", look, ran)
         self._learn(ran.value)
+        quick = isinstance(ran.value, _QUICK)
         described = run(
             lambda: results.answer(one.call.name, ran.value, look, self._namespace, peek="peek" in self.tools),
-            one.tool.timeout,
+            None if quick else one.tool.timeout,
         )
         answer: results.Answer | None = described.value
         if answer is None:  # its repr hangs
@@ -164,7 +168,7 @@ class Toolbox:
             answer = results.words(one.call.name, text, "undescribed", look)
         return Outcome(one.call, answer.text, answer.parts, "done", ran.seconds, ran.value, answer.handle, answer.item)
 
-    def _said(self, call: Call, text: str, state: State, look: Look, ran: Ran | None = None) -> Outcome:
+    def _said(self, call: ToolCall, text: str, state: State, look: Look, ran: Ran | None = None) -> Outcome:
         answer = results.words(call.name, text, state, look)
         return Outcome(call, answer.text, (), state, ran.seconds if ran is not None else 0.0, item=answer.item)
 

@@ -13,6 +13,7 @@ SET_UP = """
 import asyncio
 from kimi_magic.context.description import Look
 from kimi_magic.context.guard import Guard
+from kimi_magic.messages import ToolCall as Call
 from kimi_magic.tools import *
 from kimi_magic.tools.asking import Asking
 from kimi_magic.tools.toolbox import Toolbox
@@ -27,7 +28,8 @@ def go(*calls):
 """
 CARDS = """
 from IPython.display import HTML, display
-from kimi_magic.tools.card import html
+from kimi_magic.calls import Outcome
+from kimi_magic.card import html
 call = Call("1", "load", '{"path": "<b>a.csv</b>"}')
 for state in ("done", "failed"):
     display(HTML(html(call, Outcome(call, "150 rows <script>document.title = 'gone'</script>", (), state, 1.2))))
