@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +37,8 @@ __all__ = ["Answering", "Asking", "Plan"]
 
 _LAST_WORDS = 0.05
 """Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
+_PATIENCE = 1.0
+"""Seconds that an earlier round may still take to be written down."""
 
 
 class Answering(Protocol):
@@ -94,6 +98,7 @@ class Asking:
         self._running: Iterator[Outcome] | None = None
         self._calls: tuple[ToolCall, ...] = ()
         self._outcomes: list[Outcome] = []
+        self._ending: list[Feed[Event]] = []
         self._mended = False
         self._schema = (plan.endpoint, plan.model.id) not in session.schemaless
         self._said = plan.conversation.messages(plan.turn.parent) + plan.turn.opening
@@ -195,6 +200,9 @@ class Asking:
             else:
                 self._outcomes.append(outcome)
             return outcome
+        if self.draft.ended and self._runs_calls():
+            self._ending.append(self._feed)  # the connection's last words, and the journal's, need not be waited for
+            return None
         try:
             event = next(self._feed) or Idle()
         except RequestRefused:
@@ -202,7 +210,7 @@ class Asking:
                 raise
             return None
         except StopIteration:
-            if not self._runs_calls() and not self._mends():
+            if not self._mends():
                 raise
             return None
         self.draft.add(event)
@@ -320,6 +328,10 @@ class Asking:
                 return
             self._closed = True
             try:
+                until = time.monotonic() + (_PATIENCE if self.draft.ended else _LAST_WORDS)
+                for feed in self._ending:
+                    deque(feed.rest(max(0.0, until - time.monotonic())), maxlen=0)
+                    feed.close()
                 self._feed.close()
                 for event in self._feed.rest(_LAST_WORDS):
                     self.draft.add(event)

@@ -37,6 +37,8 @@ _MANY_VALUES = 5_000_000
 """Values of a table that take seconds to learn, the first time."""
 
 _painted: tuple[int, object] = (-1, None)
+_delivered: dict[str, int] = {}
+"""What a name was given last, by its id: a cell that runs again may put another in its place."""
 
 
 def ask(  # only the text and objects are meant to be positional
@@ -208,7 +210,8 @@ def _gathered(
 
     context = asked.context
     namespace = _namespace(shell)
-    if kinds.is_data(namespace.get(asked.dest)):
+    held = namespace.get(asked.dest)
+    if kinds.is_data(held) and id(held) != _delivered.get(asked.dest):
         raise CommandError(
             f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
             hint=f"To send it along: %%kimi -c {asked.dest}. The reply needs a name of its own.",
@@ -360,6 +363,7 @@ def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:
 def _assign(shell: InteractiveShell | None, dest: str, value: object) -> None:
     if shell is not None and dest:
         shell.push({dest: value})
+        _delivered[dest] = id(value)
 
 
 def painted(shell: Any, reply: object) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["candidates", "complete", "expression", "live"]
 
 _NOT_OFFERED = (ModuleType,)
+_ACTIONS = {"journal": ["save", "load", "clear"], "mcp": ["add", "remove"]}
 _PLACES = ("local", "cloudflare", "auto", "https://")
 
 
@@ -49,8 +50,8 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         return [*options, *([] if before else names)]
     if not before:
         return list(WORDS)
-    if before[0] == "journal":
-        return ["save", "load", "clear"] if len(before) == 1 else []
+    if before[0] in _ACTIONS:
+        return _ACTIONS[before[0]] if len(before) == 1 else []
     values: dict[str, list[str]] = {
         "use": list(_PLACES),
         "model": list(models.names()),
@@ -86,6 +87,16 @@ def _context_word(line: str) -> str | None:
     )
     after_private = before[1:] == ["private"]
     return _NAME_AT_END.search(line)[0] if after_context or after_private else None  # type: ignore[index]  # see above
+
+
+def _tools(line: str) -> list[str]:
+    """Give the sets of tools, and the tools of servers, where the last option is -t."""
+    options = [word for word in line.split() if word.startswith("-")]
+    if not options or options[-1] not in ("-t", "--tools"):
+        return []
+    from kimi_magic import kernel
+
+    return kernel.tool_words()
 
 
 def live(word: str, namespace: Mapping[str, Any], attributes: Callable[[str], Iterable[str]]) -> list[str]:
@@ -127,7 +138,8 @@ def _found(number: int, line: str, lines: list[str], shell: Any) -> tuple[str, l
         before = lines[1:number] if ours else []
         word = expression("\n".join([*before, line])) if number or not ours else None
     if word is not None:
-        return word, live(word, namespace, shell.Completer.attr_matches)
+        tools = [name for name in _tools(line) if name.startswith(word)]
+        return word, sorted({*live(word, namespace, shell.Completer.attr_matches), *tools})
     names = tuple(name for name in namespace if not name.startswith("_"))
     if columns := _columns(line, namespace):
         typed = "" if line[-1:].isspace() else line.rsplit(maxsplit=1)[-1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import os
 import sys
 import threading
@@ -25,15 +26,18 @@ from kimi_magic.settings import Secret, Settings
 if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.archive import Archive, Kept
+    from kimi_magic.context.description import Look
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
+    from kimi_magic.mcp import Servers
+    from kimi_magic.mcp.servers import Server
     from kimi_magic.schema import Output
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking, Session
-    from kimi_magic.store import Store
+    from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
     from kimi_magic.tools.toolbox import Toolbox
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
@@ -73,6 +77,7 @@ class _State:
         self.journal: Journal | None = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
+        self.servers: Servers | None = None
         self.local: Local | None = None
         self.local_is: tuple[str, str] = ("", "")
         self.starting = threading.Lock()
@@ -429,20 +434,50 @@ def toolbox(
 ) -> Toolbox | None:
     """Give what answers calls of these tools, None for none of them.
 
-    `wanted` are functions, or names of the namespace, of a built-in tool, or "kernel". `approval` asks the user, `run`
-    runs code where the user sees it. Raises CommandError.
+    `wanted` are functions, or names of the namespace, of a built-in tool or "kernel", of an MCP server or its tool.
+    `approval` asks the user, `run` runs code where the user sees it. Raises CommandError.
     """
     if not wanted:
         return None
     from kimi_magic.context.description import Look
     from kimi_magic.tools import named
-    from kimi_magic.tools.kernel_tools import kernel_tools
     from kimi_magic.tools.toolbox import Toolbox
 
     chosen = model(values, place(values))
     look = Look(guard(), pictures=chosen.vision is not False)
-    tools = named(wanted, namespace, {"kernel": kernel_tools(namespace, look, run)})
+    tools = named(wanted, namespace, tool_sets(namespace, look, run))
     return Toolbox(tools, namespace, look, policy=values.approve, ask=approval)
+
+
+def tool_sets(
+    namespace: MutableMapping[str, Any], look: Look, run: Callable[[str], object] | None
+) -> dict[str, tuple[Tool, ...]]:
+    """Give the sets of tools that -t can name beside functions: the built-in ones, and those of each MCP server."""
+    from kimi_magic.tools.kernel_tools import kernel_tools
+
+    added = _state.servers.sets(look) if _state.servers is not None else {}
+    return {**added, "kernel": kernel_tools(namespace, look, run)}
+
+
+def tool_words() -> list[str]:
+    """Name what -t can name beside functions, without making any of it."""
+    added = _state.servers.all if _state.servers is not None else ()
+    return [
+        "kernel",
+        *(server.name for server in added),
+        *(f"{one.name}.{tool.own}" for one in added for tool in one.tools),
+    ]
+
+
+def servers() -> Servers:
+    """Give the MCP servers of this kernel; they are ended with the session."""
+    from kimi_magic.mcp import Servers
+
+    with _state.lock:
+        if _state.servers is None:
+            _state.servers = Servers(_record_call)
+            atexit.register(close)
+        return _state.servers
 
 
 def ask(
@@ -558,10 +593,23 @@ def _record(sent: Sent) -> None:
         )
         for item in sent.parts
     ]
+    _enter(entries)
+
+
+def _record_call(server: Server, tool: str, arguments: Mapping[str, Any]) -> None:
+    """Write down what a tool of an MCP server is given."""
+    from kimi_magic.store import Egress
+
+    size = len(json.dumps(arguments, ensure_ascii=False).encode())
+    where = server.target.url or "this machine"
+    _enter([Egress(time.time(), where, "", "tool", f"{server.name}.{tool}", "arguments", bytes=size)])
+
+
+def _enter(entries: Sequence[Egress]) -> None:
     try:
         ledger().record_all(entries)
     except KimiError as error:
-        warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
+        warnings.warn(f"{error.message} {error.hint}", stacklevel=3)
 
 
 def _require_nothing_private(sent: Sent) -> None:
@@ -596,6 +644,8 @@ def close() -> None:
         _state.closings += 1
         if _state.io is not None:
             _state.io.stop(*[carrier.close() for carrier in _state.transports.values()])
+        if _state.servers is not None:
+            _state.servers.close()
         if _state.local is not None:
             _state.local.close()
         if _state.store is not None:
@@ -604,7 +654,7 @@ def close() -> None:
             _state.counted = _state.session.books.counted
         _state.store = _state.journal = None
         _state.resumed = False
-        _state.session = _state.io = _state.local = None
+        _state.session = _state.io = _state.local = _state.servers = None
         _state.transports.clear()
         _state.configured.clear()
     atexit.unregister(close)

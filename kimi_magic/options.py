@@ -62,7 +62,8 @@ OPTIONS = (
     Option(("--dry-run",), "show what would be sent, and its price where known; send nothing"),
     Option(
         ("-t", "--tools"),
-        "functions that the model may call, by name: load,plot; kernel: look at the notebook's variables, run code",
+        "functions that the model may call, by name: load,plot; kernel: look at the notebook's variables, run code; "
+        "an MCP server, or one of its tools: files,files.read; `%kimi tools` lists all",
         metavar="NAMES",
         many=True,
     ),
@@ -128,6 +129,8 @@ WORDS = {
     "private": "columns that never leave the kernel: %kimi private df ssn email; --release NAME; alone it lists them",
     "egress": "the ledger of what left this kernel: when, where to, which columns; %kimi egress all: of every kernel",
     "journal": "recorded replies; %kimi journal save FILE.kimi.jsonl: those that this kernel used; load FILE; clear",
+    "tools": "what -t can name: functions of the notebook, the built-in tools, those of MCP servers",
+    "mcp": "MCP servers: %kimi mcp add NAME COMMAND ARGUMENTS, or NAME URL; remove NAME; alone it lists them",
     "use": "where questions go: %kimi use local | cloudflare | auto | URL",
     "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
     "usage": "tokens and cost: of each reply, conversation, kernel, day; --plot: as a picture, too; --all: all turns",

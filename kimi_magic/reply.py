@@ -327,6 +327,11 @@ class Draft:
             self._end = self._elapsed()
 
     @property
+    def ended(self) -> bool:
+        """Whether the model has ended this round."""
+        return self._finished is not None
+
+    @property
     def has_text(self) -> bool:
         """Whether the reply itself has begun, after any thinking."""
         return bool(self._text)

@@ -48,6 +48,7 @@ LAYERS = [
     # input and output
     "store",
     "iothread",
+    "mcp",
     "transport",
     "journal",
     # state
@@ -69,6 +70,7 @@ LAYERS = [
     "function",
     "history",
     "spending",
+    "toolkit",
     "status",
     "completer",
     "cell_input",
@@ -82,6 +84,8 @@ ONLY_IN = {
     "httpx_sse": {"transport"},
     "asyncio": {"iothread", "transport", "journal", "kernel", "tools"},
     "nest_asyncio2": {"tools"},
+    "mcp": {"mcp"},
+    "httpx2": {"mcp"},
     "IPython": {"others", "render", "cell", "progress", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},

@@ -21,7 +21,7 @@ from kimi_magic.schema.invalid import Invalid, reasons
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Parameters", "parameters"]
+__all__ = ["Parameters", "decoded", "parameters"]
 
 _HINT = "Give it a type such as str, list[int], a pydantic model or a dataclass; or a default, and it is not offered."
 
@@ -44,7 +44,7 @@ class Parameters:
         from pydantic import ValidationError
 
         try:
-            given = _decoded(arguments)
+            given = decoded(arguments)
             values = self._valid(given)
         except Invalid as exc:
             raise Invalid(exc.reasons, self._known) from None
@@ -91,8 +91,8 @@ class Parameters:
 _THEY = "the arguments are"
 
 
-def _decoded(arguments: str | Mapping[str, Any]) -> Any:
-    """Decode arguments: no text is no arguments, and some models encode them twice."""
+def decoded(arguments: str | Mapping[str, Any]) -> Any:
+    """Decode arguments, which some models encode twice; no text is no arguments. Raises Invalid for no JSON object."""
     if not isinstance(arguments, str):
         return dict(arguments)
     if not arguments.strip():

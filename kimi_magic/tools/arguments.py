@@ -44,8 +44,11 @@ class Bound:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What a person is shown: a live object by its name and type."""
-        given = self.arguments.arguments
+        """What a person is shown: a live object by its name and type, what stands in **kwargs by its name."""
+        given = dict(self.arguments.arguments)
+        for parameter in self.arguments.signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given |= given.pop(parameter.name, {})
         named = {name: Named(f"{word} (a {type_name(given[name])})") for name, word in self.names.items()}
         return {**given, **named}
 
@@ -62,6 +65,8 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
     Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
     """
     function, parameters = tool.function, tool.parameters
+    if tool.declared is not None:
+        return _handed_on(tool, text, namespace)
     hints, signature = _hints(function), inspect.signature(function)
     live = _live(function, hints)
     given = _decoded(text)
@@ -83,6 +88,20 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
         found[name] = _found(name, names[name], _classes(hints[name]), namespace)
     checked.arguments.update(found)
     return Bound(checked, names)
+
+
+def _handed_on(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
+    """Check the arguments of a tool that is elsewhere: it can be given the text of a handle, no other object."""
+    given, names = _decoded(text), {}
+    for name, word in (given or {}).items():
+        if isinstance(word, str) and handles.is_handle(word) and word in namespace:
+            if not isinstance(namespace[word], str):
+                what = type_name(namespace[word])
+                raise schema.Invalid([f"{name}: {word} is a {what}, and this tool can only be handed text"])
+            names[name] = word
+    whole = {name: namespace[word] for name, word in names.items()}
+    args, kwargs = tool.parameters.validate(text if given is None else given | whole)
+    return Bound(inspect.signature(tool.function).bind(*args, **kwargs), names)
 
 
 def _name_of(hint: Any) -> Any:

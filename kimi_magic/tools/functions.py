@@ -6,13 +6,13 @@ import functools
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar, overload
 
 from kimi_magic.errors import CommandError
 
-__all__ = ["Approve", "Tool", "tool"]
+__all__ = ["Approve", "Tool", "marked", "tool"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Approve = bool | Literal["always"]
@@ -27,7 +27,8 @@ _USUAL_TIMEOUT = 60.0
 class Tool:
     """A function that the model may call, under a name that the service takes: 1 to 64 letters, digits, _ and -.
 
-    `timeout` is in seconds, None for no limit. Its schema is read from the function when it is first asked for.
+    `timeout` is in seconds, None for no limit. Its schema is read from the function when it is first asked for, unless
+    its parameters are `declared`: then they are checked as that says, and the function takes them by name.
     Raises CommandError for a name or a timeout that cannot be.
     """
 
@@ -35,6 +36,7 @@ class Tool:
     function: Callable[..., Any]
     approve: Approve = False
     timeout: float | None = _USUAL_TIMEOUT
+    declared: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -56,6 +58,8 @@ class Tool:
     @cached_property
     def parameters(self) -> Any:
         """What the function takes, as `kimi_magic.schema` reads it; raises CommandError for a type without a schema."""
+        if self.declared is not None:
+            return self.declared
         from kimi_magic.tools import arguments
 
         return arguments.read(self.function)
@@ -116,6 +120,15 @@ def _marked(function: Any, *, name: str | None, approve: bool, timeout: float | 
             hint="Write a function around it.",
         ) from None
     return function
+
+
+def marked(value: object) -> Tool | None:
+    """Give the Tool that `@kimi_magic.tool` has made of a function; None for anything else."""
+    try:
+        kept = value.__dict__.get(_MARK)
+    except Exception:  # noqa: BLE001  # any object of the user's
+        return None
+    return kept if isinstance(kept, Tool) else None
 
 
 def _own_name(function: Any) -> str:

@@ -6,6 +6,7 @@ redefined between two rounds is taken up by the next ask.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,9 +26,9 @@ def named(
 ) -> tuple[Tool, ...]:
     """Give the tools that are named, sorted by name, each once.
 
-    A word is a function or a Tool of the namespace, `object.method`, a set (`kernel`) or one tool of a set; a variable
-    goes before a set. Raises CommandError for what there is not or what cannot be called, for two tools of one name,
-    for more than 128, and for a function whose types have no schema.
+    A word is a function or a Tool of the namespace, `object.method`, a set (`kernel`, an MCP server) or one tool of a
+    set, alone or as `set.tool`; a variable goes before a set. Raises CommandError for what there is not or what cannot
+    be called, for two tools of one name, for more than 128, and for a function whose types have no schema.
     """
     listed = words.split(",") if isinstance(words, str) else list(words)
     wanted = [word for word in listed if not isinstance(word, str) or word.strip()]
@@ -57,9 +58,11 @@ def _found(word: Any, namespace: Mapping[str, Any], sets: Mapping[str, tuple[Too
         return (_as_tool(_attribute(namespace[first], first, rest), word, word.replace(".", "_")),)
     if word in sets:
         return sets[word]
-    single = tuple(tool for tools in sets.values() for tool in tools if tool.name == word)
+    plain = re.sub(r"[^a-zA-Z0-9_-]", "_", word)  # NAME.tool of an MCP server, as it is told to the model
+    single = [tool for tools in sets.values() for tool in tools if tool.name in (word, plain)]
+    single += [tool for tool in sets.get(first, ()) if tool.name == ".".join(rest)]
     if single:
-        return single[:1]
+        return (single[0],)
     raise _unknown(word, namespace, sets)
 
 
@@ -103,7 +106,8 @@ def _unknown(word: str, namespace: Mapping[str, Any], sets: Mapping[str, tuple[T
     from kimi_magic.context.template import near_names
 
     functions = [name for name, value in namespace.items() if callable(value) and not isinstance(value, type)]
-    near = near_names(word, [*functions, *sets])
+    singles = [f"{name}.{tool.name.removeprefix(f'{name}_')}" for name, tools in sets.items() for tool in tools]
+    near = near_names(word, [*functions, *sets, *singles])
     if near:
         hint = f"Did you mean {' or '.join(near)}?"
     elif sets:
