@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta
+from kimi_magic.fragments import Fragments
 from kimi_magic.leaks import Leaks, Opened, Piece
 from kimi_magic.messages import Image, Message, Text, Usage
 
@@ -208,8 +209,7 @@ class Decoder:
         self._leaks: dict[type[TextDelta | ThinkingDelta], Leaks] = (
             {TextDelta: Leaks(), ThinkingDelta: Leaks()} if tools else {}
         )
-        self._calls: list[tuple[str, str]] = []  # id and name of each, in the order in which they were opened
-        self._open: dict[object, int] = {}  # which of them an index stands for; None: a fragment without one
+        self._fragments = Fragments()
 
     def feed(self, data: str, event: str = "") -> list[Event]:
         """Decode one frame; raise Failed for an error frame and for one that is not JSON."""
@@ -263,7 +263,7 @@ class Decoder:
             else:
                 events += self._written(TextDelta, _text(content))
         for call in delta.get("tool_calls") or ():
-            events += self._call(call)
+            events += self._fragments.take(call)
         return events
 
     def _written(self, kind: type[TextDelta | ThinkingDelta], text: str) -> list[Event]:
@@ -277,38 +277,12 @@ class Decoder:
         events: list[Event] = []
         for one in found:
             if isinstance(one, Opened):
-                events.append(self._opened(kind, one.id, one.name, ""))
+                events.append(self._fragments.opened(kind, one.id, one.name))
             elif one.call:
-                events.append(ToolCallDelta(self._open[kind], "", "", one.text))
+                events.append(self._fragments.more(kind, one.text))
             else:
                 events.append(kind(one.text))
         return events
-
-    def _call(self, call: dict[str, Any]) -> list[Event]:
-        """Read a fragment. Services leave out or repeat what they like: index, id, name (wire.md §2.3, §3)."""
-        function = call.get("function") or call
-        id_, name, arguments = str(call.get("id") or ""), str(function.get("name") or ""), function.get("arguments")
-        if not isinstance(arguments, str):  # older models give an object
-            arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
-        index = call.get("index")
-        number = self._open.get(index)
-        if name and (number is None or self._is_another(number, index, id_, name)):
-            return [self._opened(index, id_, name, arguments)]
-        if number is None or not arguments:
-            return []  # the empty finaliser fragment opens no call
-        return [ToolCallDelta(number, "", "", arguments)]
-
-    def _is_another(self, number: int, index: object, id_: str, name: str) -> bool:
-        """Whether a name begins another call than the one that is open there, and does not just repeat it."""
-        its_id, its_name = self._calls[number]
-        if index is None:
-            return not id_ or (id_, name) != (its_id, its_name)
-        return name != its_name or bool(id_ and its_id and id_ != its_id)
-
-    def _opened(self, index: object, id_: str, name: str, arguments: str) -> Event:
-        self._open[index] = self._open[None] = len(self._calls)
-        self._calls.append((id_, name))
-        return ToolCallDelta(self._open[index], id_, name, arguments)
 
     def _note(self, usage: object) -> None:
         """Keep the last value of each count: every frame carries a running total, never to be summed."""

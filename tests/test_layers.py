@@ -24,6 +24,7 @@ LAYERS = [
     "models",
     # pure functions
     "command",
+    "fragments",
     "leaks",
     "wire",
     "refusals",

@@ -112,7 +112,9 @@ def test_a_file_replays_a_whole_dialogue_and_says_nothing_twice(
     there.run("%kimi journal save y.kimi.jsonl")
     assert (tmp_path / "y.kimi.jsonl").read_bytes() == (tmp_path / "x.kimi.jsonl").read_bytes()
     there.run("offset = 1")
-    assert there.run(QUESTION.replace("reply", "other")).reply["ename"] == "NotRecorded"
+    cell = there.run(QUESTION.replace("reply", "reply --new"))
+    assert cell.reply["ename"] == "NotRecorded"
+    assert "message 3 (tool), line 1:\n- 3\n+ 4" in cell.text
     assert seen.all() == []
 
 

@@ -162,6 +162,17 @@ def test_ctrl_c_in_a_tool_keeps_what_happened(kernel: Kernel, seen: Seen) -> Non
     assert "stopped" in results[1]
 
 
+def test_ctrl_c_in_a_later_round_keeps_the_rounds_before_it(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("def quick(): return 42")
+    watch = kernel.interrupt_when(lambda message: "word" in message["content"].get("data", {}).get("text/plain", ""))
+    cell = kernel.run("%%kimi -t quick\n<<tool quick>><<then>><<say word by word>><<pause 60 after 1>>", watch=watch)
+    assert cell.reply["ename"] == "Interrupted"
+    assert kernel.run("%%kimi\n<<say on>>").text == "on"
+    messages = messages_of(seen.last())
+    requires_answers(messages, 1)
+    assert [message["content"] for message in messages][-3:-1] == ["42", "word"]
+
+
 def test_a_tool_that_is_redefined_between_rounds_is_the_one_that_was_declared(kernel: Kernel, seen: Seen) -> None:
     kernel.run("def f(n: int) -> str:\n    global f\n    f = lambda: 'new'\n    return f'old {n}'")
     cell = kernel.run('%%kimi reply -t f\n<<tool f {"n": 1}>><<then>><<tool f {"n": 2}>>')

@@ -93,6 +93,8 @@ def texts(request: Request, reply: Packed) -> Iterator[str]:
     for message in request["messages"]:
         content = message["content"]
         yield from [content] if isinstance(content, str) else (part.get("text", "") for part in content)
+        yield message.get("reasoning_content", "")
+        yield from (call["function"]["arguments"] for call in message.get("tool_calls", ()))
     for stretch in reply:
         yield from (stretch[name] for name in _TEXTS if name in stretch)
         yield stretch.get("call", {}).get("arguments", "")
