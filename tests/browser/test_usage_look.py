@@ -32,7 +32,7 @@ def test_prefix_and_usage_are_legible_with_trust_and_without(opened, tab, lab):
             assert contrast(shown.locator("td").first) >= 4.5
             assert shown.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
         assert shown.evaluate(COLOURS) >= 8
-    assert "model changed" in notebook.text(6)
+    assert "the first of its conversation" in notebook.text(6)
     picture(tab, "usage")
     notebook.save()
     saved = lab.read(notebook.name)
