@@ -10,6 +10,7 @@ end, and only then is out of time. Ctrl-C stays what it is: KeyboardInterrupt.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import threading
@@ -84,25 +85,24 @@ class _Watchdog:
         self.armed = self.barked = self.ctrl_c = self.late_ctrl_c = False
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._over = False
         self._unheard = False
         self._target = threading.get_ident()
         self._signals = threading.current_thread() is threading.main_thread()
         self._previous: Any = signal.getsignal(signal.SIGINT)
-        self._thread = threading.Thread(target=self._watch, name="kimi-watchdog", daemon=True)
 
     def start(self) -> None:
         self.armed = True  # before its handler is there: Ctrl-C in between must not be put off
         if self._signals:
             signal.signal(signal.SIGINT, self._heard)
         if self._seconds is not None:
-            self._thread.start()
+            _clock.add(self, time.monotonic() + self._seconds)
 
     def stop(self) -> None:
         """Watch no longer, once what was sent has arrived: it must hit nobody else."""
-        self._over.set()
+        _clock.remove(self)
         with self._lock:
-            pass
+            self._over = True
         if not self._signals:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._target), None)
             return
@@ -112,14 +112,11 @@ class _Watchdog:
         # None: a handler that was not made in Python, which cannot be set again.
         signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
 
-    def _watch(self) -> None:
-        wait = self._seconds
-        while not self._over.wait(wait):
-            with self._lock:
-                if self._over.is_set():
-                    return
+    def bark(self) -> None:
+        """Tell the thread that its time is over, unless it has ended."""
+        with self._lock:
+            if not self._over:
                 self._bark()
-            wait = _AGAIN
 
     def _bark(self) -> None:
         self.barked = self._unheard = True
@@ -140,3 +137,42 @@ class _Watchdog:
             raise KeyboardInterrupt
         else:
             self.late_ctrl_c = True
+
+
+class _Clock:
+    """One thread for all watchdogs. It sleeps until the first of them is due, so that a quick call never wakes it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: dict[_Watchdog, float] = {}
+        self._wakes = math.inf
+        self._process = 0
+
+    def add(self, dog: _Watchdog, at: float) -> None:
+        if self._process != os.getpid():  # the first one, or after a fork, in which no thread survives
+            self._changed, self._due = threading.Condition(), {}
+            threading.Thread(target=self._run, name="kimi-watchdog", daemon=True).start()
+            self._process = os.getpid()
+        with self._changed:
+            self._due[dog] = at
+            if at < self._wakes:
+                self._changed.notify()
+
+    def remove(self, dog: _Watchdog) -> None:
+        with self._changed:
+            self._due.pop(dog, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                late = [dog for dog, at in self._due.items() if at <= now]
+                self._due |= dict.fromkeys(late, now + _AGAIN)
+                self._wakes = min(self._due.values(), default=math.inf)
+                if not late:
+                    self._changed.wait(None if self._wakes == math.inf else self._wakes - now)
+            for dog in late:
+                dog.bark()
+
+
+_clock = _Clock()
