@@ -6,6 +6,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from kimi_magic import schema, wire
@@ -70,7 +71,7 @@ class Toolbox:
         self.starting = starting
         self._stopped = threading.Event()
 
-    @property
+    @cached_property
     def functions(self) -> tuple[Function, ...]:
         """What a request declares of them, sorted by name."""
         return tuple(
