@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import io
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kimi_magic import kernel
 from kimi_magic.command import Ask, Context, conversation_name
@@ -36,6 +40,7 @@ describe = Describe(kernel.guard)
 _MANY_VALUES = 5_000_000
 """Values of a table that take seconds to learn, the first time."""
 
+_CODE = (ModuleType, FunctionType, BuiltinFunctionType, type)
 _painted: tuple[int, object] = (-1, None)
 _delivered: dict[str, int] = {}
 """What a name was given last, by its id: a cell that runs again may put another in its place."""
@@ -145,15 +150,15 @@ def run(
         raise
     except Interrupted as stopped:
         if stopped.reply is not None:
-            _deliver(shell, stopped.reply, asked.dest)
+            _deliver(shell, stopped.reply, asked)
         raise
     except KimiError as error:
         if error.reply is not None:
-            _deliver(shell, error.reply, asked.dest)
+            _deliver(shell, error.reply, asked)
         raise
     except KeyboardInterrupt:  # before the first event, or while something was imported for it
         raise Interrupted from None
-    _deliver(shell, reply, asked.dest)
+    _deliver(shell, reply, asked)
     return reply
 
 
@@ -181,11 +186,11 @@ def preview(
     """Give what `run` would send, and send nothing."""
     try:
         values = kernel.resolve(asked.options)
+        out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(shell, values, None) as waiting:
-            out = _output(shell, asked)
             gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past, out)
         waiting.retract()
-        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked))
+        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked), tools=tools)
     except KeyboardInterrupt:
         raise Interrupted from None
     _assign(shell, asked.dest, sent)
@@ -211,10 +216,10 @@ def _gathered(
     context = asked.context
     namespace = _namespace(shell)
     held = namespace.get(asked.dest)
-    if kinds.is_data(held) and id(held) != _delivered.get(asked.dest):
+    if (kinds.is_data(held) or isinstance(held, _CODE)) and id(held) != _delivered.get(asked.dest):
         raise CommandError(
             f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
-            hint=f"To send it along: %%kimi -c {asked.dest}. The reply needs a name of its own.",
+            hint=f"The reply needs a name of its own. To send {asked.dest} along: %%kimi -c {asked.dest}",
         )
     _learn(namespace, waiting)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
@@ -261,7 +266,9 @@ def _namespace(shell: InteractiveShell | None) -> dict[str, Any]:
 
 def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
     """Say what the reply has to be; None for any text."""
-    if asked.out in ("", None) and asked.like is None:
+    if not asked.typed:
+        if asked.options.get("format") == "table":
+            raise CommandError("A table is made of rows.", hint='Ask for them: -o "[name, age int]", or -o like=df.')
         return None
     from kimi_magic import schema
     from kimi_magic.context import template
@@ -282,19 +289,46 @@ def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> To
 
 
 def run_here(shell: InteractiveShell, code: str) -> object:
-    """Run code in the user's namespace, its output in this cell; give what it printed, and its value."""
-    from IPython.utils.capture import capture_output
+    """Run code in the user's namespace, its output in this cell; give what it printed, and the value of its last line.
 
-    with capture_output() as captured:
-        done = shell.run_cell(code, store_history=False)
-    failed = done.error_before_exec or done.error_in_exec
-    if failed is not None:
-        raise failed
-    captured.show()
-    printed: str = captured.stdout
-    if done.result is None:
-        return printed or None
-    return {"printed": printed, "value": done.result} if printed else done.result
+    Only what the user has read and agreed to comes here. A top-level await is an error.
+    """
+    tree = ast.parse(shell.transform_cell(code))
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    printed = _Printed(sys.stdout)
+    with contextlib.redirect_stdout(printed), _without_exit(shell.user_ns):
+        exec(compile(tree, "<run_python>", "exec"), shell.user_ns)  # noqa: S102  # see above
+        value = None
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), "<run_python>", "eval"), shell.user_ns)  # noqa: S307
+    said = printed.getvalue()
+    if value is None:
+        return said or None
+    return {"printed": said, "value": value} if said else value
+
+
+@contextlib.contextmanager
+def _without_exit(namespace: dict[str, Any]) -> Iterator[None]:
+    """Let `exit()` end the code and not the kernel."""
+    kept = {name: namespace[name] for name in ("exit", "quit") if name in namespace}
+    namespace.update(dict.fromkeys(kept, sys.exit))
+    try:
+        yield
+    finally:
+        namespace.update({name: value for name, value in kept.items() if namespace.get(name) is sys.exit})
+
+
+class _Printed(io.StringIO):
+    """Keeps what is printed, and lets it through."""
+
+    def __init__(self, through: TextIO) -> None:
+        super().__init__()
+        self._through = through
+
+    def write(self, text: str) -> int:
+        """Write it there and here."""
+        self._through.write(text)
+        return super().write(text)
 
 
 def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
@@ -349,13 +383,17 @@ def _play(
     return render.play(asking, view)
 
 
-def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:
+def _deliver(shell: InteractiveShell | None, reply: Reply, asked: Ask) -> None:
+    """Put a reply where it is wanted: its value, where a type was asked for, and then only once it is there."""
     global _painted  # noqa: PLW0603  # one cell runs at a time, and only the last reply can be its value
     if shell is None:
         return
     _painted = (shell.execution_count, reply)
-    rows = reply.format == "table" and reply.frame is not None
-    _assign(shell, dest, reply.frame if rows else reply if reply.value is None else reply.value)
+    if not asked.typed:
+        _assign(shell, asked.dest, reply)
+    elif not reply.cut:
+        rows = reply.format == "table" and reply.frame is not None
+        _assign(shell, asked.dest, reply.frame if rows else reply.value)
     if reply.format == "code" and reply.code and not reply.cut:
         shell.set_next_input(reply.code)
 

@@ -94,6 +94,11 @@ class Ask:
     out: Any = ""
     like: Any = None
 
+    @property
+    def typed(self) -> bool:
+        """Whether the reply has to be of some type."""
+        return (not (isinstance(self.out, str) and not self.out) and self.out is not None) or self.like is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ShowSent:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kimi_magic.mcp import Servers
     from kimi_magic.mcp.servers import Server
     from kimi_magic.schema import Output
-    from kimi_magic.sent import Sent
+    from kimi_magic.sent import Item, Sent
     from kimi_magic.session import Asking, Session
     from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
@@ -507,7 +507,7 @@ def ask(
         _guarded(values),
         journal(values).recording(transport(values, where), **_answering(values, where)),
         chosen,
-        items=gathered.items,
+        items=gathered.items + _declared(tools),
         new=new,
         history=history,
         past=past,
@@ -523,6 +523,15 @@ def ask(
     )
 
 
+def _declared(tools: Toolbox | None) -> tuple[Item, ...]:
+    """The tools of a request as things that are sent: names, what they do, and the schemas of their arguments."""
+    from kimi_magic.messages import Text
+    from kimi_magic.sent import Item
+
+    functions = tools.functions if tools is not None else ()
+    return tuple(Item(f"tool {one.name}", "tool", (Text(one.description + one.schema),)) for one in functions)
+
+
 def preview(
     gathered: Gathered,
     values: Settings,
@@ -532,6 +541,7 @@ def preview(
     past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
+    tools: Toolbox | None = None,
 ) -> Sent:
     """Give what `ask` would send, and send nothing; without an account too, where a model of Cloudflare's is named."""
     where = place(values)
@@ -541,7 +551,7 @@ def preview(
         gathered.message,
         _guarded(values),
         chosen,
-        items=gathered.items,
+        items=gathered.items + _declared(tools),
         new=new,
         history=history,
         past=past,

@@ -285,7 +285,7 @@ def _item(old: Message, new: Message, names: dict[Message, tuple[Item, ...]]) ->
 
 
 def _beside(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    return tuple(item for item in items if item.kind != "question")
+    return tuple(item for item in items if item.kind not in ("question", "tool"))
 
 
 def _named(items: tuple[Item, ...], wanted: Item) -> bool:

@@ -117,7 +117,7 @@ class Sent:
     def summary(self) -> str:
         """It in a few words: what went beside the question, and what was kept back; empty for neither."""
         redacted = sum(item.redacted for item in self.items)
-        things = [item.source for item in self.items if item.kind != "question"]
+        things = [item.source for item in self.items if item.kind not in ("question", "tool", "schema")]
         shown = [*things[:4], *([f"{len(things) - 4} more"] if len(things) > 4 else ())]  # noqa: PLR2004  # one line
         secrets = f"{' · ' if shown else ''}{redacted} redacted" if redacted else ""
         return (f"saw {', '.join(shown)}" if shown else "") + secrets

@@ -131,3 +131,20 @@ def test_private_columns_are_in_no_schema(types: Kernel, seen: Seen) -> None:
     assert cell.ok, cell.text
     assert "green" not in json.dumps(body(seen))
     types.run("%kimi private --release tea")
+
+
+def test_nothing_may_be_a_value(types: Kernel) -> None:
+    assert types.run('%%kimi nobody -o "Optional[Mood]"\nGo. <<say null>>').ok
+    assert types.value("nobody is None") is True
+
+
+@pytest.mark.parametrize("name", ["pd", "Visit", "helper"])
+def test_code_is_not_replaced_by_a_value(types: Kernel, seen: Seen, name: str) -> None:
+    types.run("def helper(): ...")
+    assert "CommandError" in types.run(f"%%kimi {name} -o Visit\nGo.").text
+    assert seen.all() == []
+
+
+def test_a_table_needs_rows(types: Kernel, seen: Seen) -> None:
+    assert "-o" in types.run("%%kimi rows -f table\nGo.").text
+    assert seen.all() == []

@@ -181,3 +181,28 @@ def test_a_tool_that_cannot_be_is_told_before_anything_is_sent(
 def test_names_of_functions_complete(tools: Kernel) -> None:
     assert "add" in tools.complete("%%kimi -t ad")
     assert "raises" in tools.complete("%%kimi -t add,rai")
+    offered = tools.complete("%%kimi -t ")
+    assert {"add", "meet", "order", "raises", "kernel"} <= set(offered)
+    assert not {"and", "if", "asyncio", "exit", "In"} & set(offered)
+
+
+def test_what_goes_along_is_shown_before(tools: Kernel, seen: Seen) -> None:
+    told = tools.run("%%kimi -t add --dry-run\nAdd.").text
+    assert "tool add" in told
+    assert seen.all() == []
+    tools.run('%%kimi -t add\nAdd. <<tool add {"a": 1}>>')
+    assert "tool add" in tools.run("%kimi sent").text
+
+
+def test_the_model_is_told_what_code_printed_and_gave(tools: Kernel) -> None:
+    code = json.dumps({"code": "print('seen')\n40 + 2"})
+    cell = tools.run(f"%%kimi answer -t run_python\nRun. <<tool run_python {code}>>", answers=["y"])
+    assert "seen" in cell.text
+    assert tools.value("answer.calls[0].text") == '{"printed": "seen\\n", "value": 42}'
+
+
+@pytest.mark.parametrize("code", ["exit()", "1 / 0", "await asyncio.sleep(0)", "def ("])
+def test_code_that_fails_ends_nobody(tools: Kernel, code: str) -> None:
+    call = json.dumps({"code": code})
+    tools.run(f"%%kimi answer -t run_python\nRun. <<tool run_python {call}>>", answers=["y"])
+    assert tools.value("answer.calls[0].state") == "failed"
