@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from kimi_magic import request as compose
 from kimi_magic.books import Hold
-from kimi_magic.calls import Outcome, Round, interrupted, plain_id, plain_name
+from kimi_magic.calls import Outcome, Round, calling, interrupted, plain_id, plain_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError, InvalidReply, KimiError, NotRecorded, RequestRefused
 from kimi_magic.events import Event, Idle
@@ -37,14 +37,21 @@ __all__ = ["Answering", "Asking", "Plan"]
 
 _LAST_WORDS = 0.05
 """Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
+_LEAST_ROUND = 1_000
+_LEAST_RESULT = 100
+"""Characters: with less for the results of a round the reply has to come, and no result gets less."""
 _PATIENCE = 1.0
 """Seconds that an earlier round may still take to be written down."""
 
 
 class Answering(Protocol):
-    """What answers tool calls: `tools.toolbox.Toolbox` does. `starting` is told of each call just before it begins."""
+    """What answers tool calls: `tools.toolbox.Toolbox` does. `starting` is told of each call just before it begins.
+
+    `room` is how many characters the results of the next `run` may have together.
+    """
 
     starting: Callable[[ToolCall], None]
+    room: int
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -99,6 +106,8 @@ class Asking:
         self._calls: tuple[ToolCall, ...] = ()
         self._outcomes: list[Outcome] = []
         self._ending: list[Feed[Event]] = []
+        self._left = 0
+        self._full = False
         self._mended = False
         self._schema = (plan.endpoint, plan.model.id) not in session.schemaless
         self._said = plan.conversation.messages(plan.turn.parent) + plan.turn.opening
@@ -132,7 +141,8 @@ class Asking:
     def _request(self) -> Request:
         plan = self._plan
         functions = plan.tools.functions if plan.tools is not None else ()
-        final = bool(functions) and sum(bool(each.outcomes) for each in self.draft.rounds) >= plan.settings.rounds
+        rounds = sum(bool(each.outcomes) for each in self.draft.rounds)
+        final = bool(functions) and (self._full or rounds >= plan.settings.rounds)
         form = None
         if plan.out is not None:
             form = Form(plan.out.name, canonical(plan.out.schema).decode()) if self._schema else Form()
@@ -235,8 +245,20 @@ class Asking:
         if not self._calls:
             return False
         self._settle()
+        answering.room = self._room(done)
         self._running = answering.run(self._calls)
         return True
+
+    def _room(self, done: Reply) -> int:
+        """How many characters the results may have: half of what is left, so that there is room for another round."""
+        plan, usage = self._plan, done.usage
+        said = (*self._said, calling(done.text, done.thinking, self._calls))
+        functions = plan.tools.functions if plan.tools is not None else ()
+        left = compose.left(said, plan.settings, plan.model, functions, used=usage.input + usage.output)
+        self._full = left // 2 < _LEAST_ROUND
+        least = _LEAST_RESULT * len(self._calls)
+        self._left = max(left, least)
+        return max(left // 2, least)
 
     def _next_round(self) -> None:
         """Send the results of the calls."""
@@ -297,6 +319,7 @@ class Asking:
             return
         done = {outcome.call.id: outcome for outcome in self._outcomes}
         outcomes = tuple(done.get(call.id) or interrupted(call) for call in self._calls)
+        outcomes = compose.fitted(outcomes, self._left)
         last = self.draft.round
         self._calls = ()
         self._outcomes.clear()

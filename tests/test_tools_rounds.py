@@ -120,6 +120,24 @@ def test_pictures_of_results_follow_in_a_message_of_the_user(seen: Seen) -> None
     del sys.modules["__main__"].kimi_1  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("together", [1, 3])
+def test_results_leave_room_in_the_window_and_at_the_end_a_reply_is_asked_for(together: int, seen: Seen) -> None:
+    def much() -> str:
+        """Give much to read."""
+        return " ".join(str(n * 7_919 % 10_007) for n in range(30_000))
+
+    question = f"My name is Ada. {'<<tool much>>' * together}<<forever>><<say At last.>>"
+    reply = kimi_magic.ask(question, tools=much, rounds=50, new=True, model="local")
+    assert reply.text == "At last."
+    assert 2 <= len(reply.rounds) < 20
+    assert "left out" in reply.calls[-1].text
+    asked = bodies(seen)
+    assert [body.get("tool_choice") for body in asked] == [*[None] * len(reply.rounds), "none"]
+    assert max(len(json.dumps(body["messages"])) for body in asked) < 3 * 8_192
+    assert "Ada" in kimi_magic.ask("What is my name?", model="local").text
+
+
 calls = st.lists(
     st.builds(
         ToolCall, st.sampled_from(["", "functions.f:0", "functions.f:1", "x", "\ud83d"]), st.text(min_size=1), st.text()
