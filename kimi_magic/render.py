@@ -74,14 +74,19 @@ def play(asking: Asking, view: View) -> Reply:
     """
     if asking.tools is not None:
         asking.tools.starting = view.calling
+    told: set[str] = set()
     try:
         with asking:
             for event in asking:
                 view.take(event)
+                told |= {event.call.id} if isinstance(event, Outcome) else set()
     except KeyboardInterrupt:
         reply = asking.reply
         raise Interrupted(None if reply.empty else reply) from None
     finally:
+        for outcome in asking.reply.calls:
+            if outcome.call.id not in told:  # it was stopped, or never begun
+                view.take(outcome)
         view.finish(asking.reply)
     return asking.reply
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,8 @@ def test_ctrl_c_in_a_tool_keeps_what_happened(kernel: Kernel, seen: Seen) -> Non
         "%%kimi -t quick,slow,later\n<<tool quick>><<tool slow>><<tool later>>My name is Ada.", watch=watch
     )
     assert cell.reply["ename"] == "Interrupted"
+    cards = re.findall(r"<b [^>]*>(\w+)</b> .*?· (\w+)", cell.html)
+    assert cards == [("quick", "done"), ("slow", "interrupted"), ("later", "interrupted")]
     assert len(seen.all()) == 1
     assert "Ada" in kernel.run("%%kimi reply\nWhat is my name?").text
     messages = messages_of(seen.last())
