@@ -70,7 +70,8 @@ class Plan:
 
     `record` is told what is sent to `endpoint`, just before that; where `replay` gives what replays a round, nothing is
     sent, recorded or billed. The reply completes the `turn`, unless `keep` is false; with `aside` it is asked in
-    another conversation than the one in use, which stays in use.
+    another conversation than the one in use, which stays in use; `nested` is one that a tool asks, while the question
+    that called it has the turn.
     """
 
     conversation: Conversation
@@ -87,6 +88,7 @@ class Plan:
     out: Output | None
     keep: bool
     aside: bool
+    nested: bool
 
 
 class Asking:
@@ -177,6 +179,11 @@ class Asking:
     def reply(self) -> Reply:
         """The reply so far; whole once the events have ended."""
         return self.draft.reply
+
+    @property
+    def arriving(self) -> bool:
+        """Whether it has not ended, and is not running tools either."""
+        return not self._closed and self._running is None
 
     @property
     def tools(self) -> Answering | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -137,6 +137,45 @@ def test_results_leave_room_in_the_window_and_at_the_end_a_reply_is_asked_for(to
     assert [body.get("tool_choice") for body in asked] == [*[None] * len(reply.rounds), "none"]
     assert max(len(json.dumps(body["messages"])) for body in asked) < 3 * 8_192
     assert "Ada" in kimi_magic.ask("What is my name?", model="local").text
+
+
+@kimi_magic.fn
+def mood(text: str) -> Literal["good", "bad"]:
+    """Say the mood. {{ text }}"""
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tool_asks_outside_of_the_conversation(seen: Seen) -> None:
+    said: list[Any] = []
+
+    def nested() -> Any:
+        """Ask."""
+        said.append(kimi_magic.ask("<<tool step>>", tools=step, history=False).text)
+        said.append(mood('<<say-json "{\\"value\\": \\"good\\"}">>'))
+        with pytest.raises(errors.CommandError, match="cannot ask in the conversation"):
+            kimi_magic.ask("<<say no>>")
+        return "done"
+
+    reply = kimi_magic.ask("<<tool nested>><<then>><<tool nested>><<then>><<say So.>>", tools=nested, new=True)
+    assert [outcome.text for outcome in reply.calls] == ["done", "done"]
+    assert reply.text == "So."
+    assert said == [said[0], "good"] * 2
+    assert kimi_magic.ask("<<say on>>").text == "on"
+    requires_answers(messages_of(seen.last()), 2)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_tool_asks_is_one_at_a_time() -> None:
+    def leaves() -> str:
+        """Ask and do not wait."""
+        with ours.ask("<<rate 5>><<tokens 500>>", ours.resolve({}), history=False) as asking:
+            next(asking)
+            with pytest.raises(errors.CommandError, match="still arriving"):
+                mood("<<say no>>")
+        return mood('<<say-json "{\\"value\\": \\"bad\\"}">>')
+
+    reply = kimi_magic.ask("<<tool leaves>><<then>><<say So.>>", tools=leaves, new=True)
+    assert [outcome.text for outcome in reply.calls] == ["bad"]
 
 
 calls = st.lists(
