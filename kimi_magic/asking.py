@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from kimi_magic import request as compose
 from kimi_magic.books import Hold
@@ -111,10 +111,11 @@ class Asking:
         self._left = 0
         self._full = False
         self._mended = False
+        self._salvaged: tuple[list[Any], list[str]] = ([], [])
         self._schema = (plan.endpoint, plan.model.id) not in session.schemaless
         self._said = plan.conversation.messages(plan.turn.parent) + plan.turn.opening
         self.draft = Draft(plan.model.id, 0, plan.settings.format, remark=remark)
-        self.draft.partial = plan.out.partial if plan.out is not None and plan.out.rows else None
+        self.draft.partial = plan.out.partial if plan.out is not None else None
         self._send(partial(compose.sent, plan.conversation.seen(plan.turn.parent), plan.turn.opening, items))
 
     def _send(self, describe: Callable[[Request, str, bool], Sent]) -> None:
@@ -291,6 +292,7 @@ class Asking:
             if self._mended or done.finish == "length":
                 raise self._invalid(out, reason) from None
             self._mended = True
+            self._salvaged = out.salvage(done.text)
             self._settle()
             told = f"This is not valid:\n{reason}\nWrite all of it again, as JSON that fits, and nothing else."
             self.draft.again(Round(done.text, done.thinking, (), told))
@@ -300,7 +302,7 @@ class Asking:
 
     def _invalid(self, out: Output, reason: Exception) -> InvalidReply:
         done = self.draft.round
-        rows, errors = out.salvage(done.text)
+        rows, errors = max(out.salvage(done.text), self._salvaged, key=lambda found: len(found[0]))
         cut = f" It was cut at {done.max_tokens:,} tokens." if done.finish == "length" else ""
         hint = "Raise --max-tokens." if cut else "The reply is in .reply; ask again, or for a simpler type."
         if out.rows:
