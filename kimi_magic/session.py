@@ -86,7 +86,10 @@ class Session:
         """
         nested = self._owner == threading.get_ident()
         if nested and any(one.arriving for one in self._open):
-            raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
+            raise CommandError(
+                "A reply is still arriving in this cell.",
+                hint="Ask again when it is complete; `close()` ends a stream.",
+            )
         if nested and history:
             raise CommandError(
                 "A tool cannot ask in the conversation: the question that called it is not answered yet.",
