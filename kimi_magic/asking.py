@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from kimi_magic import request as compose
 from kimi_magic.books import Hold
-from kimi_magic.calls import Outcome, Round, interrupted, plain_id, plain_name
+from kimi_magic.calls import Outcome, Round, calling, interrupted, plain_id, plain_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError, InvalidReply, KimiError, NotRecorded, RequestRefused
 from kimi_magic.events import Event, Idle
@@ -37,14 +37,21 @@ __all__ = ["Answering", "Asking", "Plan"]
 
 _LAST_WORDS = 0.05
 """Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
+_LEAST_ROUND = 1_000
+_LEAST_RESULT = 100
+"""Characters: with less for the results of a round the reply has to come, and no result gets less."""
 _PATIENCE = 1.0
 """Seconds that an earlier round may still take to be written down."""
 
 
 class Answering(Protocol):
-    """What answers tool calls: `tools.toolbox.Toolbox` does. `starting` is told of each call just before it begins."""
+    """What answers tool calls: `tools.toolbox.Toolbox` does. `starting` is told of each call just before it begins.
+
+    `room` is how many characters the results of the next `run` may have together.
+    """
 
     starting: Callable[[ToolCall], None]
+    room: int
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -63,7 +70,8 @@ class Plan:
 
     `record` is told what is sent to `endpoint`, just before that; where `replay` gives what replays a round, nothing is
     sent, recorded or billed. The reply completes the `turn`, unless `keep` is false; with `aside` it is asked in
-    another conversation than the one in use, which stays in use.
+    another conversation than the one in use, which stays in use; `nested` is one that a tool asks, while the question
+    that called it has the turn.
     """
 
     conversation: Conversation
@@ -80,6 +88,7 @@ class Plan:
     out: Output | None
     keep: bool
     aside: bool
+    nested: bool
 
 
 class Asking:
@@ -99,11 +108,14 @@ class Asking:
         self._calls: tuple[ToolCall, ...] = ()
         self._outcomes: list[Outcome] = []
         self._ending: list[Feed[Event]] = []
+        self._left = 0
+        self._full = False
         self._mended = False
+        self._salvaged: tuple[list[Any], list[str]] = ([], [])
         self._schema = (plan.endpoint, plan.model.id) not in session.schemaless
         self._said = plan.conversation.messages(plan.turn.parent) + plan.turn.opening
         self.draft = Draft(plan.model.id, 0, plan.settings.format, remark=remark)
-        self.draft.partial = plan.out.partial if plan.out is not None and plan.out.rows else None
+        self.draft.partial = plan.out.partial if plan.out is not None else None
         self._send(partial(compose.sent, plan.conversation.seen(plan.turn.parent), plan.turn.opening, items))
 
     def _send(self, describe: Callable[[Request, str, bool], Sent]) -> None:
@@ -132,7 +144,8 @@ class Asking:
     def _request(self) -> Request:
         plan = self._plan
         functions = plan.tools.functions if plan.tools is not None else ()
-        final = bool(functions) and sum(bool(each.outcomes) for each in self.draft.rounds) >= plan.settings.rounds
+        rounds = sum(bool(each.outcomes) for each in self.draft.rounds)
+        final = bool(functions) and (self._full or rounds >= plan.settings.rounds)
         form = None
         if plan.out is not None:
             form = Form(plan.out.name, canonical(plan.out.schema).decode()) if self._schema else Form()
@@ -167,6 +180,11 @@ class Asking:
     def reply(self) -> Reply:
         """The reply so far; whole once the events have ended."""
         return self.draft.reply
+
+    @property
+    def arriving(self) -> bool:
+        """Whether it has not ended, and is not running tools either."""
+        return not self._closed and self._running is None
 
     @property
     def tools(self) -> Answering | None:
@@ -235,8 +253,20 @@ class Asking:
         if not self._calls:
             return False
         self._settle()
+        answering.room = self._room(done)
         self._running = answering.run(self._calls)
         return True
+
+    def _room(self, done: Reply) -> int:
+        """How many characters the results may have: half of what is left, so that there is room for another round."""
+        plan, usage = self._plan, done.usage
+        said = (*self._said, calling(done.text, done.thinking, self._calls))
+        functions = plan.tools.functions if plan.tools is not None else ()
+        left = compose.left(said, plan.settings, plan.model, functions, used=usage.input + usage.output)
+        self._full = left // 2 < _LEAST_ROUND
+        least = _LEAST_RESULT * len(self._calls)
+        self._left = max(left, least)
+        return max(left // 2, least)
 
     def _next_round(self) -> None:
         """Send the results of the calls."""
@@ -262,6 +292,7 @@ class Asking:
             if self._mended or done.finish == "length":
                 raise self._invalid(out, reason) from None
             self._mended = True
+            self._salvaged = out.salvage(done.text)
             self._settle()
             told = f"This is not valid:\n{reason}\nWrite all of it again, as JSON that fits, and nothing else."
             self.draft.again(Round(done.text, done.thinking, (), told))
@@ -271,7 +302,7 @@ class Asking:
 
     def _invalid(self, out: Output, reason: Exception) -> InvalidReply:
         done = self.draft.round
-        rows, errors = out.salvage(done.text)
+        rows, errors = max(out.salvage(done.text), self._salvaged, key=lambda found: len(found[0]))
         cut = f" It was cut at {done.max_tokens:,} tokens." if done.finish == "length" else ""
         hint = "Raise --max-tokens." if cut else "The reply is in .reply; ask again, or for a simpler type."
         if out.rows:
@@ -297,6 +328,7 @@ class Asking:
             return
         done = {outcome.call.id: outcome for outcome in self._outcomes}
         outcomes = tuple(done.get(call.id) or interrupted(call) for call in self._calls)
+        outcomes = compose.fitted(outcomes, self._left)
         last = self.draft.round
         self._calls = ()
         self._outcomes.clear()

@@ -71,9 +71,12 @@ class Turn:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Every text of it: what was asked, how its parts were named, what was thought and said."""
+        """Every text of it: what was asked, how its parts were named, what was thought, said, called and answered."""
         named = tuple(item.source for item in self.reply.sent.items) if self.reply.sent else ()
-        return (*(message.text for message in self.opening), *named, self.reply.thinking, self.reply.text)
+        rounds = (text for each in self.reply.rounds for text in (each.thinking, each.text, each.told))
+        calls = (text for one in self.reply.calls for text in (one.call.arguments, one.text))
+        asked = (message.text for message in self.opening)
+        return (*asked, *named, *rounds, *calls, self.reply.thinking, self.reply.text)
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -176,15 +176,9 @@ class Function(Generic[P, R]):
     @contextmanager
     def _asked(self, given: dict[str, Any]) -> Iterator[Asking]:
         """Ask, and close it at the end; a Ctrl-C becomes Interrupted, with what had arrived."""
-        namespace = {**self._function.__globals__, **given}
-        hint = f"{{{{ }}}} holds an argument of {self._name}, or what is global to it."
-        pieces = [
-            piece if isinstance(piece, str) else _inline(piece.source, template.value_of(piece.source, namespace, hint))
-            for piece in self._pieces
-        ]
         beside = [_source(name, value) for name, value in self._beside(given) if value is not None]
         asked = Ask(
-            pieces,  # type: ignore[arg-type]  # looked up already
+            self._question(given),  # type: ignore[arg-type]  # looked up already
             options=self._options,
             history=False,
             quiet=True,
@@ -200,6 +194,15 @@ class Function(Generic[P, R]):
         except KeyboardInterrupt:
             reply = asking.reply if asking is not None else None
             raise Interrupted(None if reply is None or reply.empty else reply) from None
+
+    def _question(self, given: Mapping[str, Any]) -> list[str | Source]:
+        # What looks names up ends here: a stream that held the globals would hold the variable that holds the stream.
+        namespace = {**self._function.__globals__, **given}
+        hint = f"{{{{ }}}} holds an argument of {self._name}, or what is global to it."
+        return [
+            piece if isinstance(piece, str) else _inline(piece.source, template.value_of(piece.source, namespace, hint))
+            for piece in self._pieces
+        ]
 
     def _beside(self, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Give the arguments that the docstring does not name."""

@@ -74,14 +74,19 @@ def play(asking: Asking, view: View) -> Reply:
     """
     if asking.tools is not None:
         asking.tools.starting = view.calling
+    told: set[str] = set()
     try:
         with asking:
             for event in asking:
                 view.take(event)
+                told |= {event.call.id} if isinstance(event, Outcome) else set()
     except KeyboardInterrupt:
         reply = asking.reply
         raise Interrupted(None if reply.empty else reply) from None
     finally:
+        for outcome in asking.reply.calls:
+            if outcome.call.id not in told:  # it was stopped, or never begun
+                view.take(outcome)
         view.finish(asking.reply)
     return asking.reply
 
@@ -247,13 +252,13 @@ class TerminalView:
     def finish(self, reply: Reply) -> None:
         """Write what was held back, the notice and the footer."""
         self._say("")
-        held, self._held = (self._held or ()) if reply.frame is None else (), None
+        held, self._held = (self._held or ()) if reply.value is None else (), None
         for event in held:
             self.take(event)
         if not _has_something(reply):
             return
-        if reply.value is not None and (table := table_of(reply.value)) is not None:
-            self._write(f"{table}\n")
+        if reply.value is not None:
+            self._write(f"{reply.plain}\n")
             self._last = "\n"
         end = "" if self._last in ("", "\n") else "\n"
         notice = "".join(f"{line}\n" for line in (reply.notice, reply.remark) if line)

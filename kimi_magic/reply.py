@@ -212,6 +212,14 @@ class Reply:
             return present.body(plain_of(self.value), "text") if table is None else table.html
         return present.body(self.text, self.format) if self.text.strip() else ""
 
+    @property
+    def plain(self) -> str:
+        """The same for a terminal."""
+        if self.value is None:
+            return present.printable(self.text)
+        table = table_of(self.value)
+        return present.printable(plain_of(self.value)) if table is None else str(table)
+
     def html_around(self, body: str) -> str:
         """The same, around a body that was made already."""
         return present.style() + present.page(
@@ -234,9 +242,7 @@ class Reply:
 
     def bundle(self, html: str) -> dict[str, str]:
         """HTML for a notebook, and the source for everything else, a terminal among them."""
-        table = None if self.value is None else table_of(self.value)
-        plain = present.printable(self.text) if table is None else str(table)
-        return {"text/html": html, "text/plain": plain or self.notice}
+        return {"text/html": html, "text/plain": self.plain or self.notice}
 
 
 def _round_html(done: Round) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kimi_magic import models
+from kimi_magic.calls import Outcome
+from kimi_magic.context.description import shortened
 from kimi_magic.conversation import Turn
 from kimi_magic.errors import CommandError, TooLarge
-from kimi_magic.messages import Message
+from kimi_magic.messages import Message, Text
 from kimi_magic.models import Model
 from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
 from kimi_magic.wire import Form, Function, Request
 
-__all__ = ["request", "sent"]
+__all__ = ["fitted", "left", "request", "sent"]
 
 _LEAST_OUTPUT = 256
 _OUTPUT_BESIDE_PICTURES = 4_096
@@ -71,6 +75,37 @@ def _max_tokens(messages: tuple[Message, ...], wanted: int | None, model: Model)
     pictures = any(message.images for message in messages)
     room = max(_OUTPUT_BESIDE_PICTURES if pictures else _LEAST_OUTPUT, model.window - most)
     return min(wanted or model.usual, model.output, room)
+
+
+def left(
+    messages: tuple[Message, ...],
+    settings: Settings,
+    model: Model,
+    functions: tuple[Function, ...] = (),
+    *,
+    used: int = 0,
+) -> int:
+    """How many characters may still be said, with a quarter of the window kept for the reply; below 0 for none.
+
+    What these messages take is estimated, unless the service has counted more (`used`, in tokens).
+    """
+    said = (*messages, *map(_declared, functions))
+    likely = sum(models.tokens(part) for message in said for part in message.parts)
+    reply = min(settings.max_tokens or model.usual, model.window // 4)
+    return int((model.window - max(used, likely) - reply) * model.dense)
+
+
+def fitted(outcomes: tuple[Outcome, ...], room: int) -> tuple[Outcome, ...]:
+    """Shorten the results where they have more than so many characters together."""
+    if sum(len(one.text) for one in outcomes) <= room:
+        return outcomes
+    longest = room // len(outcomes)
+    return tuple(_shortened(one, longest) for one in outcomes)
+
+
+def _shortened(outcome: Outcome, longest: int) -> Outcome:
+    text = shortened(outcome.text, longest, what="characters left out")
+    return replace(outcome, text=text, item=replace(outcome.item, parts=(Text(text), *outcome.parts)))
 
 
 def sent(

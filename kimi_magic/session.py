@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ class Session:
         self._io = io
         self._turn = threading.Lock()
         self._owner = 0
+        self._open: weakref.WeakSet[Asking] = weakref.WeakSet()  # of the thread whose turn it is
         self.conversation = Conversation()
         self.conversations = {self.conversation.name: self.conversation}
         self.books = books or Books()
@@ -78,15 +80,25 @@ class Session:
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
         Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
         replays the reply, nothing is sent, recorded or billed. The model may call `tools`, whose results it is sent in
-        further rounds; its reply has to be what `out` says, or it is asked once to mend it. Raises CommandError for
-        what cannot be sent, TooLarge where it cannot fit the model's window by any estimate, BudgetReached, and what
-        `replay` raises.
+        further rounds; its reply has to be what `out` says, or it is asked once to mend it. A tool may ask as well,
+        with `history=False`. Raises CommandError for what cannot be sent, TooLarge where it cannot fit the model's
+        window by any estimate, BudgetReached, and what `replay` raises.
         """
-        if self._owner == threading.get_ident():
-            raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
+        nested = self._owner == threading.get_ident()
+        if nested and any(one.arriving for one in self._open):
+            raise CommandError(
+                "A reply is still arriving in this cell.",
+                hint="Ask again when it is complete; `close()` ends a stream.",
+            )
+        if nested and history:
+            raise CommandError(
+                "A tool cannot ask in the conversation: the question that called it is not answered yet.",
+                hint="history=False asks outside of any; so does a function of @kimi_magic.fn.",
+            )
         try:
-            self._turn.acquire()
-            self._owner = threading.get_ident()
+            if not nested:
+                self._turn.acquire()
+                self._owner = threading.get_ident()
             conversation = past or self._conversation_for(name, new=new, history=history)
             place = conversation.position(origin)
             opening = conversation.opening(question, settings.system, place.parent)
@@ -106,10 +118,15 @@ class Session:
                 out,
                 keep=history,
                 aside=bool(name),
+                nested=nested,
             )
-            return Asking(self, plan, items, self._remark(conversation, place, origin, question))
+            asking = Asking(self, plan, items, self._remark(conversation, place, origin, question))
+            self._open.add(asking)
+            return asking  # noqa: TRY300  # Ctrl-C may come up to here
         except BaseException:
-            if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
+            if (
+                not nested and self._owner == threading.get_ident()
+            ):  # not where Ctrl-C ended the wait for another thread's turn
                 self._give_turn()
             raise
 
@@ -257,7 +274,8 @@ class Session:
                 if not plan.aside:
                     self.conversation = conversation
         finally:
-            self._give_turn()
+            if not plan.nested:
+                self._give_turn()
 
     def _count(self, plan: Plan, request: Request, reply: Reply, hold: Hold) -> None:
         """Enter one round in the books, and in the log of what was sent."""

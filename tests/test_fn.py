@@ -283,6 +283,13 @@ def test_a_stream_that_is_left_frees_the_session(asking: Kernel) -> None:
     assert asking.value("say('<<say one>>')") == "one"
 
 
+def test_a_stream_that_nobody_holds_any_more_frees_the_session(asking: Kernel) -> None:
+    asking.run("import gc\ngc.disable()\npieces = say.stream('<<rate 5>><<tokens 500>>')\nfirst = next(pieces)")
+    asking.run("del pieces")
+    assert asking.value("say('<<say one>>')") == "one"
+    asking.run("gc.enable()")
+
+
 def test_options_and_tools_go_with_each_call(asking: Kernel, seen: Seen) -> None:
     asking.run(
         "def add(a: int, b: int) -> int:\n    'Add.'\n    return a + b\n"

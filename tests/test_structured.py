@@ -77,6 +77,16 @@ def test_the_value_lands_in_the_variable(types: Kernel, seen: Seen, out: str, sa
     assert sent["chat_template_kwargs"] == {"enable_thinking": False, "thinking": False}
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_single_value_is_shown_bare(types: Kernel, stream: bool) -> None:  # noqa: FBT001  # a parameter of pytest
+    types.run(f"%config KimiMagics.stream = {stream}")
+    cell = types.run('%%kimi -o "Literal[\'a\', \'b\']"\n<<say {"value": "b"}>>')
+    assert cell.ok, cell.text
+    assert cell.text == "b"
+    assert ">b<" in cell.html
+    assert "value" not in cell.html.partition("<details")[0]
+
+
 def test_rows_become_a_dataframe_with_the_dtypes_of_another(types: Kernel) -> None:
     said = '{"rows": [{"tea": "black", "boxes": 4}, {"tea": "green", "boxes": null}]}'
     cell = types.run(f"%%kimi more -f table -o like=stock\nGo. <<say {said}>>")

@@ -66,6 +66,15 @@ def test_a_reply_that_does_not_fit_twice_keeps_what_is_valid_and_why_the_rest_is
     assert len(messages_of(seen.last())) == 5
 
 
+def test_a_second_reply_that_is_worse_loses_no_row_of_the_first(seen: Seen) -> None:
+    first = {"rows": [json.loads(ADA), {"name": "Bob"}, {"name": "Eve", "age": 7}]}
+    with pytest.raises(errors.InvalidReply, match="2 valid rows") as caught:
+        kimi_magic.ask(f"{said(first)}<<again nonsense>>", out=ROWS, new=True)
+    assert [row["age"] for row in caught.value.rows] == [36, 7]
+    assert [reason.split(":")[0] for reason in caught.value.errors] == ["rows[1].age"]
+    assert len(seen.all()) == 2
+
+
 def test_a_reply_that_was_cut_names_the_limit_and_is_not_asked_for_again(seen: Seen) -> None:
     many = {"rows": [{"name": "Ada", "age": n} for n in range(50)]}
     with pytest.raises(errors.InvalidReply, match="cut at 40 tokens") as caught:

@@ -136,6 +136,36 @@ def test_a_conversation_with_rounds_goes_on_byte_by_byte_after_a_restart(
     assert [thought for thought in thoughts if thought] == [("so " * 400).strip(), "more"]
 
 
+@pytest.mark.parametrize("form", ["md", "ipynb"])
+def test_an_export_for_readers_shows_calls_with_what_came_of_them(
+    started: Callable[..., Kernel], tmp_path: Path, form: str
+) -> None:
+    kernel = started()
+    kernel.run("def fenced(n: int) -> str:\n    'Give a fence.'\n    return f'```\\n<b>{n}</b>'")
+    kernel.run('%%kimi -q -t fenced\nPlease. <<tool fenced {"n": 77}>><<then>><<say So.>>')
+    assert kernel.run(f"%kimi export x.{form}").ok
+    text = (tmp_path / f"x.{form}").read_text("utf-8")
+    if form == "md":
+        assert '### Called fenced: done\n\n```json\n{"n": 77}\n```\n\n````text\n```\n<b>77</b>\n````\n\nSo.' in text
+        return
+    data = json.loads(text)["cells"][-1]["outputs"][0]["data"]
+    assert "&lt;b&gt;77&lt;/b&gt;" in data["text/html"]
+    assert "fenced" in data["text/plain"]
+    assert data["text/plain"].endswith("<b>77</b>\nSo.")
+
+
+def test_values_that_are_private_now_are_not_exported_from_results_either(
+    started: Callable[..., Kernel], tmp_path: Path
+) -> None:
+    kernel = started()
+    kernel.run("import pandas as pd; df = pd.DataFrame({'who': ['Grace Hopper', 'Ada Lovelace']})")
+    kernel.run("def who() -> str:\n    'Say who.'\n    return 'Grace Hopper'")
+    kernel.run("%%kimi -q -t who\n<<tool who>><<then>><<say So.>>")
+    kernel.run("%kimi private df who")
+    assert "values of who" in kernel.run("%kimi export x.md").text
+    assert not (tmp_path / "x.md").exists()
+
+
 def test_what_was_exported_is_imported_with_its_rounds(
     started: Callable[..., Kernel], seen: Seen, tmp_path: Path
 ) -> None:

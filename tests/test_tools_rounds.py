@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -120,6 +121,63 @@ def test_pictures_of_results_follow_in_a_message_of_the_user(seen: Seen) -> None
     del sys.modules["__main__"].kimi_1  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("together", [1, 3])
+def test_results_leave_room_in_the_window_and_at_the_end_a_reply_is_asked_for(together: int, seen: Seen) -> None:
+    def much() -> str:
+        """Give much to read."""
+        return " ".join(str(n * 7_919 % 10_007) for n in range(30_000))
+
+    question = f"My name is Ada. {'<<tool much>>' * together}<<forever>><<say At last.>>"
+    reply = kimi_magic.ask(question, tools=much, rounds=50, new=True, model="local")
+    assert reply.text == "At last."
+    assert 2 <= len(reply.rounds) < 20
+    assert "left out" in reply.calls[-1].text
+    asked = bodies(seen)
+    assert [body.get("tool_choice") for body in asked] == [*[None] * len(reply.rounds), "none"]
+    assert max(len(json.dumps(body["messages"])) for body in asked) < 3 * 8_192
+    assert "Ada" in kimi_magic.ask("What is my name?", model="local").text
+
+
+@kimi_magic.fn
+def mood(text: str) -> Literal["good", "bad"]:
+    """Say the mood. {{ text }}"""
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tool_asks_outside_of_the_conversation(seen: Seen) -> None:
+    said: list[Any] = []
+
+    def nested() -> Any:
+        """Ask."""
+        said.append(kimi_magic.ask("<<tool step>>", tools=step, history=False).text)
+        said.append(mood('<<say-json "{\\"value\\": \\"good\\"}">>'))
+        with pytest.raises(errors.CommandError, match="cannot ask in the conversation"):
+            kimi_magic.ask("<<say no>>")
+        return "done"
+
+    reply = kimi_magic.ask("<<tool nested>><<then>><<tool nested>><<then>><<say So.>>", tools=nested, new=True)
+    assert [outcome.text for outcome in reply.calls] == ["done", "done"]
+    assert reply.text == "So."
+    assert said == [said[0], "good"] * 2
+    assert kimi_magic.ask("<<say on>>").text == "on"
+    requires_answers(messages_of(seen.last()), 2)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_tool_asks_is_one_at_a_time() -> None:
+    def leaves() -> str:
+        """Ask and do not wait."""
+        with ours.ask("<<rate 5>><<tokens 500>>", ours.resolve({}), history=False) as asking:
+            next(asking)
+            with pytest.raises(errors.CommandError, match="still arriving"):
+                mood("<<say no>>")
+        return mood('<<say-json "{\\"value\\": \\"bad\\"}">>')
+
+    reply = kimi_magic.ask("<<tool leaves>><<then>><<say So.>>", tools=leaves, new=True)
+    assert [outcome.text for outcome in reply.calls] == ["bad"]
+
+
 calls = st.lists(
     st.builds(
         ToolCall, st.sampled_from(["", "functions.f:0", "functions.f:1", "x", "\ud83d"]), st.text(min_size=1), st.text()
@@ -152,6 +210,8 @@ def test_ctrl_c_in_a_tool_keeps_what_happened(kernel: Kernel, seen: Seen) -> Non
         "%%kimi -t quick,slow,later\n<<tool quick>><<tool slow>><<tool later>>My name is Ada.", watch=watch
     )
     assert cell.reply["ename"] == "Interrupted"
+    cards = re.findall(r"<b [^>]*>(\w+)</b> .*?· (\w+)", cell.html)
+    assert cards == [("quick", "done"), ("slow", "interrupted"), ("later", "interrupted")]
     assert len(seen.all()) == 1
     assert "Ada" in kernel.run("%%kimi reply\nWhat is my name?").text
     messages = messages_of(seen.last())

@@ -48,9 +48,9 @@ class Toolbox:
     """The tools of one ask, and the namespace that their results are kept in.
 
     `look` says how results are described: its guard, its room for one (the results of one reply share 48,000
-    characters), and whether the model sees pictures. `policy` and `ask` decide about tools that want approval;
-    `starting` is told of each call just before its function is called. One thread uses it at a time; `stop` is for
-    any other.
+    characters, or `room` where that is less), and whether the model sees pictures. `policy` and `ask` decide about
+    tools that want approval; `starting` is told of each call just before its function is called. One thread uses it at
+    a time; `stop` is for any other.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Toolbox:
         self._policy: approval.Policy = policy
         self._ask = ask
         self.starting = starting
+        self.room = _TOGETHER
         self._stopped = threading.Event()
 
     @cached_property
@@ -93,7 +94,9 @@ class Toolbox:
             yield from self._answers(calls)
 
     def _answers(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
-        look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
+        count = max(1, len(calls))
+        least = min(_LEAST_ROOM, self.room // count)
+        look = replace(self._look, room=max(least, min(self._look.room, _TOGETHER // count, self.room // count)))
         ready: list[_Ready] = []
         for call in calls:
             checked = self._checked(call, look)
