@@ -450,6 +450,24 @@ def test_small_values_are_whole_and_need_no_handle() -> None:
     assert only(lambda: None).text == "Done; it gave nothing."
 
 
+def test_a_number_is_given_once_and_what_has_gone_is_told() -> None:
+    namespace: dict[str, Any] = {}
+    toolbox = box(Tool("make", lambda: np.eye(100)), Tool("size", lambda rows: str(len(rows))), namespace=namespace)
+    assert one(toolbox, call("make")).handle == "kimi_1"
+    del namespace["kimi_1"]
+    assert one(toolbox, call("make")).handle == "kimi_2"
+    gone = one(toolbox, call("size", rows="kimi_1"))
+    assert (gone.state, "rows: kimi_1 is no longer there" in gone.text) == ("invalid", True)
+    assert "there is no variable 'kimi_3'" in one(toolbox, call("size", rows="kimi_3")).text
+
+
+def test_numbers_go_on_from_those_that_the_conversation_names() -> None:
+    toolbox = box(Tool("make", lambda: np.eye(100)), Tool("size", lambda rows: str(len(rows))))
+    toolbox.recall(["[It is kept as kimi_7: give", "kimi_3, not akimi_9"])
+    assert "kimi_7 is no longer there" in one(toolbox, call("size", rows="kimi_7")).text
+    assert one(toolbox, call("make")).handle == "kimi_8"
+
+
 def test_a_small_table_is_told_whole_and_a_large_one_in_short_both_with_a_handle() -> None:
     def frame(rows: int) -> pd.DataFrame:
         return pd.DataFrame({"n": range(rows), "ssn": ["123-45-6789"] * rows})

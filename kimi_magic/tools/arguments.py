@@ -94,7 +94,9 @@ def _handed_on(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
     """Check the arguments of a tool that is elsewhere: it can be given the text of a handle, no other object."""
     given, names = _decoded(text), {}
     for name, word in (given or {}).items():
-        if isinstance(word, str) and handles.is_handle(word) and word in namespace:
+        if isinstance(word, str) and handles.is_handle(word):
+            if word not in namespace:
+                raise schema.Invalid([f"{name}: {handles.missing(word, namespace)}"])
             if not isinstance(namespace[word], str):
                 what = type_name(namespace[word])
                 raise schema.Invalid([f"{name}: {word} is a {what}, and this tool can only be handed text"])
@@ -140,7 +142,7 @@ def _found(parameter: str, word: str, wanted: tuple[type, ...], namespace: Mappi
     if word.startswith("_") or word not in namespace:
         near = [name for name, value in namespace.items() if not name.startswith("_") and isinstance(value, wanted)]
         there = f"; there is {', '.join(sorted(near)[:8])}" if near else ""
-        raise schema.Invalid([f"{parameter}: there is no variable {word!r}{there}"])
+        raise schema.Invalid([f"{parameter}: {handles.missing(word, namespace)}{there}"])
     value = namespace[word]
     if wanted and not isinstance(value, wanted):
         raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}"])

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Description, Look
 from kimi_magic.context.template import near_names
-from kimi_magic.tools import peeking, querying
+from kimi_magic.tools import handles, peeking, querying
 from kimi_magic.tools.functions import Tool
 
 __all__ = ["kernel_tools"]
@@ -107,7 +107,8 @@ class _Looking:
             raise LookupError(f"{name!r} is private")
         if name.startswith("_") or name not in self._namespace:
             near = near_names(name, [one for one in self._namespace if self._is_shown(one)])
-            raise LookupError(f"there is no variable {name!r}" + (f"; there is {', '.join(near)}" if near else ""))
+            there = f"; there is {', '.join(near)}" if near else ""
+            raise LookupError(f"{handles.missing(name, self._namespace)}{there}")
         value = self._namespace[name]
         if kinds.is_data(value):
             self._look.guard.learn(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from kimi_magic.context import kinds
 from kimi_magic.context.description import Look
 from kimi_magic.context.template import near_names
 from kimi_magic.messages import ToolCall
-from kimi_magic.tools import approval, arguments, faults, loops, results
+from kimi_magic.tools import approval, arguments, faults, handles, loops, results
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
 from kimi_magic.tools.watchdog import ctrl_c_raises
@@ -78,6 +78,10 @@ class Toolbox:
             Function(name, tool.description, wire.canonical(tool.schema).decode())
             for name, tool in sorted(self.tools.items())
         )
+
+    def recall(self, texts: Iterable[str]) -> None:
+        """Take notice of the handles that these texts of the conversation name: their numbers are not given again."""
+        handles.recall(texts, self._namespace)
 
     def stop(self) -> None:
         """End what runs, from any thread: async tools are cancelled, others are the last to run to their end."""
