@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -570,6 +570,21 @@ def test_a_handle_is_passed_as_the_live_object() -> None:
     assert "there is kimi_1, mine" in one(toolbox, call("head", df="_hidden", n=1)).text
     assert one(toolbox, call("head", df=5, n=1)).state == "invalid"
     assert one(toolbox, call("count", items="kimi_9", name="x")).state == "invalid"
+
+
+class Where(TypedDict):
+    city: str
+    zip: NotRequired[int]
+
+
+def test_a_typed_dict_is_an_object() -> None:
+    def send(where: Where, back: Where | None = None) -> str:
+        return f"{where['city']} {back}"
+
+    toolbox = box(Tool("send", send))
+    assert "Where" in json.dumps(toolbox.tools["send"].schema)
+    assert one(toolbox, call("send", where={"city": "Bern"})).text == "Bern None"
+    assert one(toolbox, call("send", where={"town": "Bern"})).state == "invalid"
 
 
 def test_what_json_cannot_hold_may_be_none() -> None:

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from kimi_magic import schema
 from kimi_magic.context.objects.saying import type_name
@@ -193,7 +193,7 @@ def _has_no_json(hint: Any) -> bool:
 
 @lru_cache(256)
 def _has_schema(cls: type) -> bool:
-    if cls.__module__ == "builtins":
+    if cls.__module__ == "builtins" or is_typeddict(cls):
         return True
     from pydantic import PydanticUserError, TypeAdapter
     from pydantic.errors import PydanticInvalidForJsonSchema
