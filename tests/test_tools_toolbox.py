@@ -587,6 +587,20 @@ def test_a_typed_dict_is_an_object() -> None:
     assert one(toolbox, call("send", where={"town": "Bern"})).state == "invalid"
 
 
+def test_a_handle_has_to_be_of_the_type() -> None:
+    def join(a: int = 0, rows: list[Where] = [], values: np.ndarray = np.zeros(3)) -> str:  # noqa: B006, B008
+        return f"{a} {len(rows)} {values is table or rows is texts}"
+
+    table, texts = np.eye(100), [{"city": "Bern"}]
+    namespace = {"kimi_1": table, "kimi_2": texts, "kimi_3": ["Bern"], "kimi_4": 7, "kimi_5": pd.DataFrame({"a": [1]})}
+    toolbox = box(Tool("join", join), namespace=namespace)
+    assert "a: kimi_1 is a ndarray, not int" in one(toolbox, call("join", a="kimi_1")).text
+    assert "rows: kimi_3 is a list, not list[Where]" in one(toolbox, call("join", rows="kimi_3")).text
+    assert "values: kimi_5 is a DataFrame, not a ndarray" in one(toolbox, call("join", values="kimi_5")).text
+    assert one(toolbox, call("join", a="kimi_4", rows="kimi_2")).text == "7 1 True"
+    assert one(toolbox, call("join", values="kimi_1")).text == "0 0 True"
+
+
 def test_what_json_cannot_hold_may_be_none() -> None:
     def size(df: pd.DataFrame | None = None, rows: list[int] | None = None) -> str:
         return f"{df is None} {rows}"

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 
 from kimi_magic import schema
 from kimi_magic.context.objects.saying import type_name
+from kimi_magic.errors import CommandError
+from kimi_magic.schema import pydantic_
 from kimi_magic.tools import handles
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
         if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
             continue
         if name not in live and handles.is_handle(word) and str not in _members(hints.get(name, Any)):
-            found[name], names[name] = _found(name, word, (), namespace), word
+            found[name] = _fitting(name, word, _found(name, word, (), namespace), hints.get(name, Any))
+            names[name] = word
     if found:
         loose = {**{name: _name_of(hints[name]) for name in live}, **dict.fromkeys(found, Any)}
         parameters = schema.parameters(_like(function, {**hints, **loose}))
@@ -146,6 +149,25 @@ def _found(parameter: str, word: str, wanted: tuple[type, ...], namespace: Mappi
     value = namespace[word]
     if wanted and not isinstance(value, wanted):
         raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}"])
+    return value
+
+
+def _fitting(parameter: str, word: str, value: object, hint: Any) -> object:
+    """Give a live object that is of the type, as it is, or what JSON makes of it; raises Invalid for any other."""
+    from pydantic import ValidationError
+
+    try:
+        adapter = pydantic_.adapter(hint)
+    except CommandError:  # JSON cannot hold it, or it is no type at all
+        return _found(parameter, word, _classes(hint), {word: value})
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError:
+            what = pydantic_.type_name(hint)
+            raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not {what}"]) from None
     return value
 
 
