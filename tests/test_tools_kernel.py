@@ -197,6 +197,18 @@ def test_a_column_whose_texts_hold_private_values_is_not_there(kernel: Kernel) -
     assert kernel.call("sql", query="select sum(n) from notes").state == "done"
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_one_row_of_many_with_a_private_value_keeps_a_column_back(kernel: Kernel, library: str) -> None:
+    table = pd.DataFrame({"n": range(20_000), "note": [f"note {n}" for n in range(20_000)]})
+    table.loc[12_345, "note"] = f"the number {SSN[7]}"
+    make = {"pandas": pd.DataFrame, "polars": pl.from_pandas, "arrow": pa.Table.from_pandas}[library]
+    kernel.namespace["long"] = make(table)
+    outcome = kernel.call("sql", query="select reverse(note) as r from long where n = 12345")
+    assert outcome.state == "failed"
+    assert "Private, and so not there: note." in outcome.text
+    assert "12345" in kernel.sql("select n from long where n = 12345")
+
+
 def test_what_is_kept_back_is_said(kernel: Kernel) -> None:
     assert "Private, and so not there: ssn." in kernel.sql("select ssn from df")
 
