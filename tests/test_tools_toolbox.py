@@ -444,10 +444,26 @@ def test_what_cannot_be_described_is_named() -> None:
 
 
 def test_small_values_are_whole_and_need_no_handle() -> None:
-    for value in (5, None, True, "x", [1, 2], {"a": [1]}, (1,), 1.5):
+    for value in (5, None, True, "x", [1, 2], {"a": [1]}, (1,), 1.5, np.float64(1.5), [np.int64(3)], pd.Timestamp(0)):
         outcome = only(lambda value=value: value)
         assert (outcome.state, outcome.handle) == ("done", "")
     assert only(lambda: None).text == "Done; it gave nothing."
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (pd.DataFrame({"a": range(5)}), pd.DataFrame({"a": range(3)})),
+        {"train": pd.DataFrame({"a": range(5)}), "model": np.eye(300)},
+        [np.arange(10)],
+        {"deep": [{"er": (np.arange(10),)}]},
+        [object()],
+    ],
+)
+def test_what_holds_more_than_json_can_say_has_a_handle(value: Any) -> None:
+    namespace: dict[str, Any] = {}
+    assert one(Toolbox((Tool("f", lambda: value),), namespace, look()), call("f")).handle == "kimi_1"
+    assert namespace["kimi_1"] is value
 
 
 def test_a_number_is_given_once_and_what_has_gone_is_told() -> None:
