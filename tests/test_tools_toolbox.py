@@ -565,6 +565,48 @@ def test_the_results_of_one_reply_share_a_budget() -> None:
     assert sum(len(outcome.text) for outcome in found) < 60_000
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_value_that_comes_after_the_limit_is_given(asynchronous: bool) -> None:  # noqa: FBT001
+    def late() -> str:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: BLE001
+            return "late"
+        return ""
+
+    async def late_too() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "late"
+        return ""
+
+    outcome = one(box(Tool("f", late_too if asynchronous else late, timeout=0.1)), call("f"))
+    assert (outcome.state, outcome.text) == ("done", "late")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_could_not_be_stopped_at_its_limit_is_told_with_its_time(asynchronous: bool) -> None:  # noqa: FBT001
+    def slow() -> None:
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            try:
+                time.sleep(0.1)
+            except BaseException:  # noqa: BLE001, S112
+                continue
+        raise ValueError
+
+    async def slow_and_cancelled() -> None:
+        try:
+            slow()
+        except ValueError:
+            await asyncio.sleep(60)
+
+    outcome = one(box(Tool("f", slow_and_cancelled if asynchronous else slow, timeout=0.1)), call("f"))
+    assert outcome.state == "timed out"
+    assert outcome.text.startswith("It could not be stopped at its time limit of 0.1 s, and gave no value in ")
+
+
 # Handles as arguments
 
 

@@ -26,6 +26,8 @@ __all__ = ["Toolbox"]
 _TOGETHER = 48_000
 """Characters that the results of one reply may have together."""
 _LEAST_ROOM = 400
+_AT_ONCE = 0.5
+"""Seconds after its limit in which a function that is stopped has ended."""
 _QUICK = (str, int, float, bool, type(None))
 """What is described at once, so that it needs no limit."""
 
@@ -156,9 +158,7 @@ class Toolbox:
 
     def _outcome(self, one: _Ready, ran: Ran, look: Look) -> Outcome:
         if ran.timed_out:
-            limit = one.tool.timeout or 0
-            text = f"It was stopped after {limit:g} s, its time limit. What it had done by then is not undone."
-            return self._said(one.call, text, "timed out", look, ran)
+            return self._said(one.call, _late(one.tool.timeout or 0, ran.seconds), "timed out", look, ran)
         if ran.error is not None:
             return self._said(one.call, faults.told(ran.error, one.tool.function), "failed", look, ran)
         self._learn(ran.value)
@@ -183,3 +183,12 @@ class Toolbox:
         for found in (value, *list(self._namespace.values())) if guard.names else ():
             if kinds.is_data(found):
                 guard.learn(found)
+
+
+def _late(limit: float, seconds: float) -> str:
+    """Say that a function was out of time, and whether it was stopped there."""
+    if seconds < limit + _AT_ONCE:
+        when = f"It was stopped after {limit:g} s, its time limit."
+    else:
+        when = f"It could not be stopped at its time limit of {limit:g} s, and gave no value in {seconds:.1f} s."
+    return f"{when} What it had done by then is not undone."
