@@ -92,32 +92,35 @@ class Toolbox:
     def run(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         """Answer the calls of one reply, each once, as they end; the caller puts them in order again.
 
-        All are checked and asked for first, then the async ones run together, then the others one after another on
-        this thread. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
+        The async ones are checked and asked for, and run together; then each of the others is checked, asked for and
+        run on this thread, in their order. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
         """
         with ctrl_c_raises():
             yield from self._answers(calls)
 
     def _answers(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         look = replace(self._look, room=max(_LEAST_ROOM, min(self._look.room, _TOGETHER // max(1, len(calls)))))
-        ready: list[_Ready] = []
-        for call in calls:
+        together: list[_Ready] = []
+        for call in filter(self._is_async, calls):
             checked = self._checked(call, look)
             if isinstance(checked, Outcome):
                 yield checked
             else:
-                ready.append(checked)
-        together = [one for one in ready if one.tool.asynchronous]
+                together.append(checked)
         for one in together:
             self.starting(one.call)
         yield from self._together([(one, one.begin) for one in together], look)
-        for one in ready:
-            if one.tool.asynchronous:
+        for call in calls:
+            if self._is_async(call):
                 continue
             if self._stopped.is_set():
-                yield interrupted(one.call)
-            else:
-                yield from self._alone(one, look)
+                yield interrupted(call)
+                continue
+            checked = self._checked(call, look)
+            yield from [checked] if isinstance(checked, Outcome) else self._alone(checked, look)
+
+    def _is_async(self, call: ToolCall) -> bool:
+        return call.name in self.tools and self.tools[call.name].asynchronous
 
     def _checked(self, call: ToolCall, look: Look) -> _Ready | Outcome:
         tool = self.tools.get(call.name)
