@@ -57,6 +57,34 @@ def test_who_is_asked(tool: Tool, policy: str, answer: bool, runs: bool) -> None
     assert (state, done) == (("done", ["x"]) if runs else ("refused", []))
 
 
+def test_each_call_is_asked_for_just_before_it_runs_and_answered_in_its_order() -> None:
+    ran.clear()
+
+    def agree(_: Tool, arguments: str) -> bool:
+        ran.append(f"asked {arguments}")
+        return "no" not in arguments
+
+    async def later(what: str) -> str:
+        return act(what)
+
+    toolbox = Toolbox((ASKS, Tool("later", later, approve=True)), {}, Look(Guard()), ask=agree)
+    words = [("act", "a"), ("act", "no"), ("nix", ""), ("act", 5), ("later", "b"), ("act", "c"), ("later", "d")]
+    calls = [Call(str(n), name, json.dumps({"what": what})) for n, (name, what) in enumerate(words)]
+    found = [(outcome.call.id, outcome.state) for outcome in toolbox.run(calls)]
+    assert sorted(found[:2]) == [("4", "done"), ("6", "done")]
+    assert found[2:] == [("0", "done"), ("1", "refused"), ("2", "unknown"), ("3", "done"), ("5", "done")]
+    assert [*ran[:2], *sorted(ran[2:4])] == ['asked what = "b"', 'asked what = "d"', "b", "d"]
+    assert ran[4:] == [
+        'asked what = "a"',
+        "a",
+        'asked what = "no"',
+        'asked what = "5"',
+        "5",
+        'asked what = "c"',
+        "c",
+    ]
+
+
 def test_where_nobody_can_be_asked_nothing_runs() -> None:
     state, text, done = outcome(ASKS)
     assert (state, done) == ("refused", [])
@@ -203,5 +231,6 @@ def test_in_a_cell_the_front_end_asks(kernel: Kernel) -> None:
             text += message["content"].get("text", "")
             if message["content"].get("execution_state") == "idle":
                 break
-    assert "('done', 'a'), ('done', 'c')]" in text
+    assert "[('done', 'a'), ('refused', " in text
+    assert "), ('done', 'c')]" in text
     assert text.count("'refused'") == 1

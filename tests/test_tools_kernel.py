@@ -70,9 +70,17 @@ class Kernel:
         guard = Guard()
         guard.hide(df, "ssn")
         self.asked: list[str] = []
-        look = Look(guard)
-        self.tools = kernel_tools(self.namespace, look, run=lambda code: exec(code, self.namespace))  # noqa: S102
+        self.look = look = Look(guard)
+        self.tools = kernel_tools(self.namespace, look, run=self.run)
         self.box = Toolbox(named("kernel", {}, {"kernel": self.tools}), self.namespace, look, ask=self.agree)
+
+    def run(self, code: str) -> Any:
+        def fail(value: Any) -> None:
+            raise ValueError(value)
+
+        if code.isidentifier() or code.startswith("fail("):
+            return eval(code, {**self.namespace, "fail": fail})  # noqa: S307
+        return exec(code, self.namespace)  # noqa: S102
 
     def agree(self, _: Any, arguments: str) -> bool:
         self.asked.append(arguments)
@@ -158,6 +166,62 @@ def test_sources_are_read_and_nothing_else(kernel: Kernel) -> None:
     assert kernel.call("read_source", name="df").text == "TypeError: df is a DataFrame, not a function or a class"
 
 
+# What is private and no column any more
+
+PEOPLE = pd.DataFrame({"age": [31, 42, 55], "gender": ["m", "f", "x"], "city": ["Bern", "Oslo", "Rome"]})
+HOLDING: dict[str, Any] = {
+    "ages": PEOPLE["age"].tolist(),
+    "genders": ["f", "m"],
+    "csv": PEOPLE.to_csv(),
+    "bare": PEOPLE.to_csv(header=False),
+    "printed": PEOPLE.to_string(),
+    "records": repr(PEOPLE.to_dict("records")),
+    "rows": PEOPLE.to_numpy().tolist(),
+    "array": PEOPLE[["age"]].to_numpy(),
+    "inside": {"rows": {"a": PEOPLE["age"].tolist()}},
+}
+HOLDING_NONE: dict[str, Any] = {
+    "some": [1, 2, 3],
+    "many": list(range(100)),
+    "one": 42,
+    "prose": "the agency of 31 people in Bern",
+    "letters": list("abcdefghijklmnopqrstuvwxyz"),
+    "cities": ["Bern", "Oslo"],
+}
+
+
+@pytest.fixture
+def people(kernel: Kernel) -> Kernel:
+    kernel.namespace |= {"people": PEOPLE, **HOLDING, **HOLDING_NONE}
+    kernel.look.guard.hide(PEOPLE, ["age", "gender"])
+    return kernel
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_texts_and_lists_of_private_columns_are_withheld(people: Kernel, name: str) -> None:
+    for outcome in (people.call("peek", name=name), people.call("describe_variable", name=name)):
+        assert outcome.text.startswith(f"LookupError: {name!r} is withheld: it holds the private column ")
+    assert f"{name}: [private]" in people.call("list_variables").text.splitlines()
+    outcome = people.call("run_python", code=name)
+    assert "withheld as a whole" in outcome.text
+    assert (outcome.handle, len(outcome.item.withheld)) == ("", 1)
+    assert "whose message is withheld" in people.call("run_python", code=f"fail({name})").text
+
+
+@pytest.mark.parametrize("name", HOLDING_NONE)
+def test_other_texts_and_lists_are_shown(people: Kernel, name: str) -> None:
+    assert people.call("peek", name=name).state == "done"
+    assert people.call("describe_variable", name=name).state == "done"
+    assert f"{name}: [private]" not in people.call("list_variables").text
+    assert "withheld" not in people.call("run_python", code=name).text
+
+
+@pytest.mark.parametrize("name", ["In", "np"])
+def test_what_is_not_listed_is_not_shown(kernel: Kernel, name: str) -> None:
+    assert "there is no variable" in kernel.call("peek", name=name).text
+    assert "there is no variable" in kernel.call("describe_variable", name=name).text
+
+
 # SQL
 
 
@@ -195,6 +259,18 @@ def test_a_column_whose_texts_hold_private_values_is_not_there(kernel: Kernel) -
     assert outcome.state == "failed"
     assert "Private, and so not there: note." in outcome.text
     assert kernel.call("sql", query="select sum(n) from notes").state == "done"
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_one_row_of_many_with_a_private_value_keeps_a_column_back(kernel: Kernel, library: str) -> None:
+    table = pd.DataFrame({"n": range(20_000), "note": [f"note {n}" for n in range(20_000)]})
+    table.loc[12_345, "note"] = f"the number {SSN[7]}"
+    make = {"pandas": pd.DataFrame, "polars": pl.from_pandas, "arrow": pa.Table.from_pandas}[library]
+    kernel.namespace["long"] = make(table)
+    outcome = kernel.call("sql", query="select reverse(note) as r from long where n = 12345")
+    assert outcome.state == "failed"
+    assert "Private, and so not there: note." in outcome.text
+    assert "12345" in kernel.sql("select n from long where n = 12345")
 
 
 def test_what_is_kept_back_is_said(kernel: Kernel) -> None:

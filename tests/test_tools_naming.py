@@ -184,3 +184,36 @@ def test_a_wrapper_of_a_tool_runs_as_the_wrapper() -> None:
 
     (found,) = named([wrapped], {})
     assert (found.name, found.approve, found.function("tea")) == ("order-it", True, "TEA")
+
+
+class Rude:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class RudeCall(Rude):
+    def __call__(self, a: int) -> int:
+        return a
+
+
+def test_an_object_that_refuses_its_attributes_is_told_of() -> None:
+    with pytest.raises(CommandError, match="rude is a Rude, which cannot be called"):
+        named("rude", {"rude": Rude()})
+    with pytest.raises(CommandError, match="which cannot be called"):
+        named([Rude()], {})  # type: ignore[list-item]  # what is tested
+    with pytest.raises(CommandError, match="What RudeCall takes cannot be read: RuntimeError"):
+        named([RudeCall()], {})
+
+
+def test_what_is_built_in_is_told_of() -> None:
+    with pytest.raises(CommandError) as caught:
+        named("len", {})
+    assert "built into Python" in str(caught.value.hint)
+    with pytest.raises(CommandError, match="len cannot be marked as a tool: it is built into Python"):
+        tool(len)
+
+
+@pytest.mark.parametrize("timeout", ["5", True, 0])
+def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
+    with pytest.raises(CommandError, match=f"The timeout of f is {timeout!r}"):
+        tool(name="f", timeout=timeout)(lambda: None)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -168,8 +168,7 @@ def test_ctrl_c_passes_through(asynchronous: bool) -> None:  # noqa: FBT001
         raise KeyboardInterrupt
 
     toolbox = box(Tool("f", stopped_later if asynchronous else stopped), add)
-    answers = toolbox.run([call("zzz"), call("f")])
-    assert next(answers).state == "unknown"
+    answers = toolbox.run([call("f"), call("zzz")])
     with pytest.raises(KeyboardInterrupt):
         next(answers)
     assert interrupted(call("f")).state == "interrupted"
@@ -362,7 +361,7 @@ def test_each_call_is_announced_before_it_runs() -> None:
     tools = (Tool("work", work),)
     toolbox = Toolbox(tools, {}, look(), starting=lambda one: heard.append(one.id))
     found = list(toolbox.run([call("work", 0, n=0), call("zzz"), call("work", 1, n=1)]))
-    assert [outcome.state for outcome in found] == ["unknown", "done", "done"]
+    assert [outcome.state for outcome in found] == ["done", "unknown", "done"]
     assert heard == ["functions.work:0", "functions.work:1"]
 
 
@@ -444,10 +443,44 @@ def test_what_cannot_be_described_is_named() -> None:
 
 
 def test_small_values_are_whole_and_need_no_handle() -> None:
-    for value in (5, None, True, "x", [1, 2], {"a": [1]}, (1,), 1.5):
+    for value in (5, None, True, "x", [1, 2], {"a": [1]}, (1,), 1.5, np.float64(1.5), [np.int64(3)], pd.Timestamp(0)):
         outcome = only(lambda value=value: value)
         assert (outcome.state, outcome.handle) == ("done", "")
     assert only(lambda: None).text == "Done; it gave nothing."
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (pd.DataFrame({"a": range(5)}), pd.DataFrame({"a": range(3)})),
+        {"train": pd.DataFrame({"a": range(5)}), "model": np.eye(300)},
+        [np.arange(10)],
+        {"deep": [{"er": (np.arange(10),)}]},
+        [object()],
+    ],
+)
+def test_what_holds_more_than_json_can_say_has_a_handle(value: Any) -> None:
+    namespace: dict[str, Any] = {}
+    assert one(Toolbox((Tool("f", lambda: value),), namespace, look()), call("f")).handle == "kimi_1"
+    assert namespace["kimi_1"] is value
+
+
+def test_a_number_is_given_once_and_what_has_gone_is_told() -> None:
+    namespace: dict[str, Any] = {}
+    toolbox = box(Tool("make", lambda: np.eye(100)), Tool("size", lambda rows: str(len(rows))), namespace=namespace)
+    assert one(toolbox, call("make")).handle == "kimi_1"
+    del namespace["kimi_1"]
+    assert one(toolbox, call("make")).handle == "kimi_2"
+    gone = one(toolbox, call("size", rows="kimi_1"))
+    assert (gone.state, "rows: kimi_1 is no longer there" in gone.text) == ("invalid", True)
+    assert "there is no variable 'kimi_3'" in one(toolbox, call("size", rows="kimi_3")).text
+
+
+def test_numbers_go_on_from_those_that_the_conversation_names() -> None:
+    toolbox = box(Tool("make", lambda: np.eye(100)), Tool("size", lambda rows: str(len(rows))))
+    toolbox.recall(["[It is kept as kimi_7: give", "kimi_3, not akimi_9"])
+    assert "kimi_7 is no longer there" in one(toolbox, call("size", rows="kimi_7")).text
+    assert one(toolbox, call("make")).handle == "kimi_8"
 
 
 def test_a_small_table_is_told_whole_and_a_large_one_in_short_both_with_a_handle() -> None:
@@ -531,6 +564,48 @@ def test_the_results_of_one_reply_share_a_budget() -> None:
     assert sum(len(outcome.text) for outcome in found) < 60_000
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_value_that_comes_after_the_limit_is_given(asynchronous: bool) -> None:  # noqa: FBT001
+    def late() -> str:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: BLE001
+            return "late"
+        return ""
+
+    async def late_too() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "late"
+        return ""
+
+    outcome = one(box(Tool("f", late_too if asynchronous else late, timeout=0.1)), call("f"))
+    assert (outcome.state, outcome.text) == ("done", "late")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_what_could_not_be_stopped_at_its_limit_is_told_with_its_time(asynchronous: bool) -> None:  # noqa: FBT001
+    def slow() -> None:
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            try:
+                time.sleep(0.1)
+            except BaseException:  # noqa: BLE001, S112
+                continue
+        raise ValueError
+
+    async def slow_and_cancelled() -> None:
+        try:
+            slow()
+        except ValueError:
+            await asyncio.sleep(60)
+
+    outcome = one(box(Tool("f", slow_and_cancelled if asynchronous else slow, timeout=0.1)), call("f"))
+    assert outcome.state == "timed out"
+    assert outcome.text.startswith("It could not be stopped at its time limit of 0.1 s, and gave no value in ")
+
+
 # Handles as arguments
 
 
@@ -552,6 +627,35 @@ def test_a_handle_is_passed_as_the_live_object() -> None:
     assert "there is kimi_1, mine" in one(toolbox, call("head", df="_hidden", n=1)).text
     assert one(toolbox, call("head", df=5, n=1)).state == "invalid"
     assert one(toolbox, call("count", items="kimi_9", name="x")).state == "invalid"
+
+
+class Where(TypedDict):
+    city: str
+    zip: NotRequired[int]
+
+
+def test_a_typed_dict_is_an_object() -> None:
+    def send(where: Where, back: Where | None = None) -> str:
+        return f"{where['city']} {back}"
+
+    toolbox = box(Tool("send", send))
+    assert "Where" in json.dumps(toolbox.tools["send"].schema)
+    assert one(toolbox, call("send", where={"city": "Bern"})).text == "Bern None"
+    assert one(toolbox, call("send", where={"town": "Bern"})).state == "invalid"
+
+
+def test_a_handle_has_to_be_of_the_type() -> None:
+    def join(a: int = 0, rows: list[Where] = [], values: np.ndarray = np.zeros(3)) -> str:  # noqa: B006, B008
+        return f"{a} {len(rows)} {values is table or rows is texts}"
+
+    table, texts = np.eye(100), [{"city": "Bern"}]
+    namespace = {"kimi_1": table, "kimi_2": texts, "kimi_3": ["Bern"], "kimi_4": 7, "kimi_5": pd.DataFrame({"a": [1]})}
+    toolbox = box(Tool("join", join), namespace=namespace)
+    assert "a: kimi_1 is a ndarray, not int" in one(toolbox, call("join", a="kimi_1")).text
+    assert "rows: kimi_3 is a list, not list[Where]" in one(toolbox, call("join", rows="kimi_3")).text
+    assert "values: kimi_5 is a DataFrame, not a ndarray" in one(toolbox, call("join", values="kimi_5")).text
+    assert one(toolbox, call("join", a="kimi_4", rows="kimi_2")).text == "7 1 True"
+    assert one(toolbox, call("join", values="kimi_1")).text == "0 0 True"
 
 
 def test_what_json_cannot_hold_may_be_none() -> None:

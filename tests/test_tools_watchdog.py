@@ -121,6 +121,23 @@ def test_ctrl_c_stays_ctrl_c(seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize("seconds", [None, LONG])
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_ctrl_c_that_is_swallowed_is_still_ctrl_c(seconds: float | None, error: type[Exception] | None) -> None:
+    def swallows() -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(LONG)
+        except BaseException:  # noqa: BLE001, S110  # what is tested: that it does not end here
+            pass
+        if error is not None:
+            raise error
+        return 5
+
+    with pytest.raises(KeyboardInterrupt):
+        limited(seconds, swallows)
+
+
+@pytest.mark.parametrize("seconds", [None, LONG])
 def test_ctrl_c_gets_through_a_handler_that_only_asks_the_loop(seconds: float | None) -> None:
     asked: list[int] = []
     before = signal.signal(signal.SIGINT, lambda *_: asked.append(1))

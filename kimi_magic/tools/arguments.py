@@ -13,10 +13,12 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from kimi_magic import schema
 from kimi_magic.context.objects.saying import type_name
+from kimi_magic.errors import CommandError
+from kimi_magic.schema import pydantic_
 from kimi_magic.tools import handles
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
         if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
             continue
         if name not in live and handles.is_handle(word) and str not in _members(hints.get(name, Any)):
-            found[name], names[name] = _found(name, word, (), namespace), word
+            found[name] = _fitting(name, word, _found(name, word, (), namespace), hints.get(name, Any))
+            names[name] = word
     if found:
         loose = {**{name: _name_of(hints[name]) for name in live}, **dict.fromkeys(found, Any)}
         parameters = schema.parameters(_like(function, {**hints, **loose}))
@@ -94,7 +97,9 @@ def _handed_on(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
     """Check the arguments of a tool that is elsewhere: it can be given the text of a handle, no other object."""
     given, names = _decoded(text), {}
     for name, word in (given or {}).items():
-        if isinstance(word, str) and handles.is_handle(word) and word in namespace:
+        if isinstance(word, str) and handles.is_handle(word):
+            if word not in namespace:
+                raise schema.Invalid([f"{name}: {handles.missing(word, namespace)}"])
             if not isinstance(namespace[word], str):
                 what = type_name(namespace[word])
                 raise schema.Invalid([f"{name}: {word} is a {what}, and this tool can only be handed text"])
@@ -140,10 +145,29 @@ def _found(parameter: str, word: str, wanted: tuple[type, ...], namespace: Mappi
     if word.startswith("_") or word not in namespace:
         near = [name for name, value in namespace.items() if not name.startswith("_") and isinstance(value, wanted)]
         there = f"; there is {', '.join(sorted(near)[:8])}" if near else ""
-        raise schema.Invalid([f"{parameter}: there is no variable {word!r}{there}"])
+        raise schema.Invalid([f"{parameter}: {handles.missing(word, namespace)}{there}"])
     value = namespace[word]
     if wanted and not isinstance(value, wanted):
         raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not a {_named(wanted)}"])
+    return value
+
+
+def _fitting(parameter: str, word: str, value: object, hint: Any) -> object:
+    """Give a live object that is of the type, as it is, or what JSON makes of it; raises Invalid for any other."""
+    from pydantic import ValidationError
+
+    try:
+        adapter = pydantic_.adapter(hint)
+    except CommandError:  # JSON cannot hold it, or it is no type at all
+        return _found(parameter, word, _classes(hint), {word: value})
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError:
+        try:
+            return adapter.validate_python(value)
+        except ValidationError:
+            what = pydantic_.type_name(hint)
+            raise schema.Invalid([f"{parameter}: {word} is a {type_name(value)}, not {what}"]) from None
     return value
 
 
@@ -191,7 +215,7 @@ def _has_no_json(hint: Any) -> bool:
 
 @lru_cache(256)
 def _has_schema(cls: type) -> bool:
-    if cls.__module__ == "builtins":
+    if cls.__module__ == "builtins" or is_typeddict(cls):
         return True
     from pydantic import PydanticUserError, TypeAdapter
     from pydantic.errors import PydanticInvalidForJsonSchema

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from kimi_magic.errors import CommandError
 
-__all__ = ["Approve", "Tool", "marked", "tool"]
+__all__ = ["Approve", "Tool", "attribute", "marked", "tool"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Approve = bool | Literal["always"]
@@ -44,13 +44,14 @@ class Tool:
                 f"{self.name[:80]!r} cannot be the name of a tool.",
                 hint='Use 1 to 64 of a-z, A-Z, 0-9, _ and -: @tool(name="…").',
             )
-        if self.timeout is not None and not self.timeout > 0:
-            raise CommandError(f"The timeout of {self.name} is {self.timeout}.", hint="Give seconds, or None.")
+        number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if self.timeout is not None and not (number and self.timeout > 0):
+            raise CommandError(f"The timeout of {self.name} is {self.timeout!r}.", hint="Give seconds, or None.")
 
     @classmethod
     def of(cls, function: Callable[..., Any], name: str = "") -> Tool:
         """Give the Tool of a function: as `@tool` made it, else under its own name, or `name`."""
-        kept = getattr(function, _MARK, None)
+        kept = attribute(function, _MARK)
         if isinstance(kept, Tool):  # of a method, the function that was decorated has no self yet
             return kept if kept.function is function else cls(kept.name, function, kept.approve, kept.timeout)
         return cls(name or _own_name(function), function)
@@ -112,12 +113,13 @@ def _marked(function: Any, *, name: str | None, approve: bool, timeout: float | 
     if isinstance(function, type) or not callable(function):
         what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
         raise CommandError(f"A tool is a function, and this is {what}.", hint="Write a function around it.")
+    made = Tool(name or _own_name(function), function, approve, timeout)
     try:
-        setattr(function, _MARK, Tool(name or _own_name(function), function, approve, timeout))
+        setattr(function, _MARK, made)
     except (AttributeError, TypeError):
+        what = "built into Python" if inspect.isbuiltin(function) else f"a {type(function).__name__}"
         raise CommandError(
-            f"{_own_name(function)} takes no attributes: it is a {type(function).__name__}.",
-            hint="Write a function around it.",
+            f"{made.name} cannot be marked as a tool: it is {what}.", hint="Write a function around it."
         ) from None
     return function
 
@@ -133,7 +135,15 @@ def marked(value: object) -> Tool | None:
 
 def _own_name(function: Any) -> str:
     bare = _bare(function)
-    return str(getattr(bare, "__name__", type(bare).__name__))
+    return str(attribute(bare, "__name__") or type(bare).__name__)
+
+
+def attribute(value: object, name: str) -> Any:
+    """Give an attribute of any object of the user's, None where it has none or fails."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001  # its own __getattr__
+        return None
 
 
 def _bare(function: Any) -> Any:

@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Description, Look
+from kimi_magic.context.objects.saying import said, type_name
 from kimi_magic.context.template import near_names
-from kimi_magic.tools import peeking, querying
+from kimi_magic.tools import handles, peeking, querying
 from kimi_magic.tools.functions import Tool
+from kimi_magic.tools.privacy import Private
 
 __all__ = ["kernel_tools"]
 
@@ -36,7 +38,7 @@ def kernel_tools(
 
         def run_python(code: Annotated[str, "Python, as it would stand in a cell."]) -> object:
             """Run Python code in the user's notebook. The user sees the code first and may refuse it."""
-            return running(code)
+            return looking.shown(lambda: running(code))
 
         tools.append(Tool("run_python", run_python, approve="always", timeout=None))
     return tuple(tools)
@@ -52,10 +54,13 @@ class _Looking:
     def list_variables(self) -> Description:
         """List the variables of the user's notebook, each with its type, its size and a short value."""
         names = [name for name in list(self._namespace) if self._is_shown(name)]
+        private = Private(self._namespace, self._look)
+        secret = {name for name in names if self._look.hides(name) or private.within(self._namespace[name])}
         lines, length, shown = [], 0, 0
         for name in sorted(names):
-            hidden = self._look.hides(name)
-            line = f"{self._look.word(name)}: " + ("[private]" if hidden else self._brief(self._namespace[name]))
+            line = f"{self._look.word(name)}: " + (
+                "[private]" if name in secret else self._brief(self._namespace[name])
+            )
             length += len(line) + 1
             if length > self._look.room - 40:
                 lines.append(f"[… {len(names) - shown:,} more variables …]")
@@ -63,7 +68,7 @@ class _Looking:
             lines.append(line)
             shown += 1
         left = f"{len(names) - shown:,} variables" if shown < len(names) else ""
-        withheld = tuple(sorted(self._look.word(name) for name in names if self._look.hides(name)))
+        withheld = tuple(sorted(map(self._look.word, secret)))
         text = "\n".join(lines) or "There are no variables yet."
         return Description.of("variables", text, shape=f"{len(names):,} variables", withheld=withheld, omitted=left)
 
@@ -94,6 +99,20 @@ class _Looking:
             raise TypeError(f"{name} is a {type(value).__name__}, not a function or a class")
         return kinds.describe(value, self._look)
 
+    def shown(self, run: Callable[[], object]) -> object:
+        """Give what running code came to, or say that it holds what is private."""
+        try:
+            value = run()
+        except Exception as error:
+            if column := Private(self._namespace, self._look).within(said(error, str)):
+                what = f"{type_name(error)}, whose message is withheld: it holds the private column {column}"
+                raise RuntimeError(what) from None
+            raise
+        if column := Private(self._namespace, self._look).within(value):
+            text = f"Done. What it gave is withheld as a whole: it holds the private column {self._look.word(column)}."
+            return Description.of("withheld", text, withheld=(self._look.word(column),))
+        return value
+
     def _is_shown(self, name: object) -> bool:
         if not isinstance(name, str) or name.startswith("_") or name in _OF_IPYTHON:
             return False
@@ -105,10 +124,13 @@ class _Looking:
     def _value(self, name: str) -> Any:
         if self._look.hides(name):
             raise LookupError(f"{name!r} is private")
-        if name.startswith("_") or name not in self._namespace:
+        if name not in self._namespace or not self._is_shown(name):
             near = near_names(name, [one for one in self._namespace if self._is_shown(one)])
-            raise LookupError(f"there is no variable {name!r}" + (f"; there is {', '.join(near)}" if near else ""))
+            there = f"; there is {', '.join(near)}" if near else ""
+            raise LookupError(f"{handles.missing(name, self._namespace)}{there}")
         value = self._namespace[name]
         if kinds.is_data(value):
             self._look.guard.learn(value)
+        if column := Private(self._namespace, self._look).within(value):
+            raise LookupError(f"{name!r} is withheld: it holds the private column {self._look.word(column)}")
         return value

@@ -102,8 +102,9 @@ async def _ran(work: Work) -> Ran:
         raise
     if not done:
         await _cancelled(task)
-        return Ran(time.perf_counter() - began, timed_out=True)
     seconds = time.perf_counter() - began
+    if not done and (not task.done() or task.cancelled() or task.exception() is not None):
+        return Ran(seconds, timed_out=True)
     if task.cancelled():
         return Ran(seconds, error=asyncio.CancelledError("it was cancelled"))
     error = task.exception()

@@ -6,12 +6,13 @@ redefined between two rounds is taken up by the next ask.
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kimi_magic.errors import CommandError
-from kimi_magic.tools.functions import Tool
+from kimi_magic.tools.functions import Tool, attribute
 
 __all__ = ["MOST", "named"]
 
@@ -45,13 +46,20 @@ def named(
     if len(tools) > MOST:
         raise CommandError(f"These are {len(tools)} tools; the service takes {MOST}.", hint="Name fewer.")
     for tool in tools.values():
-        tool.parameters  # noqa: B018  # a type without a schema is told now, and the schema is that of this moment
+        try:
+            tool.parameters  # noqa: B018  # a type without a schema is told now, and the schema is that of this moment
+        except CommandError:
+            raise
+        except Exception as error:  # its own __getattr__
+            raise CommandError(
+                f"What {tool.name} takes cannot be read: {type(error).__name__}.", hint="Write a function around it."
+            ) from error
     return tuple(tools[name] for name in sorted(tools))
 
 
 def _found(word: Any, namespace: Mapping[str, Any], sets: Mapping[str, tuple[Tool, ...]]) -> tuple[Tool, ...]:
     if not isinstance(word, str):
-        return (_as_tool(word, getattr(word, "__name__", "it"), ""),)
+        return (_as_tool(word, attribute(word, "__name__") or "it", ""),)
     word = word.strip()
     first, *rest = word.split(".")
     if first in namespace:
@@ -108,7 +116,9 @@ def _unknown(word: str, namespace: Mapping[str, Any], sets: Mapping[str, tuple[T
     functions = [name for name, value in namespace.items() if callable(value) and not isinstance(value, type)]
     singles = [f"{name}.{tool.name.removeprefix(f'{name}_')}" for name, tools in sets.items() for tool in tools]
     near = near_names(word, [*functions, *sets, *singles])
-    if near:
+    if callable(getattr(builtins, word, None)):
+        hint = f"It is built into Python. Write a function around it: def my_{word}(…): return {word}(…)"
+    elif near:
         hint = f"Did you mean {' or '.join(near)}?"
     elif sets:
         hint = f"Name functions of the notebook, or {', '.join(sorted(sets))}."

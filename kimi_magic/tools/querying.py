@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from numbers import Real
 from typing import Any
 
 from kimi_magic.context import kinds
@@ -29,6 +30,7 @@ _CONFIG = {
     "memory_limit": "2GB",
 }
 _LOOKED_AT = 300
+_NUMERIC = ("int", "uint", "float", "double", "bool", "decimal", "date", "time", "duration")
 _NAMED = 20
 _TICK = 0.1
 
@@ -126,9 +128,17 @@ def _public(name: str, frame: Any, look: Look, private: set[str]) -> Any:
 
 
 def _holds_private(column: int, subject: Subject) -> bool:
-    """Whether private values stand in a column's texts, where an expression could make them unrecognisable."""
+    """Whether private values stand in a column, where an expression could make them unrecognisable.
+
+    Of texts all rows are read. Of numbers only some are: among all of them a few always look like private ones.
+    """
     guard = subject.look.guard
-    return bool(guard.names and guard.found_in("\n".join(map(said, subject.values(column)))))
+    if not guard.names:
+        return False
+    values = subject.values(column)
+    if not subject.frame.dtypes[column].lower().startswith(_NUMERIC):
+        values = values + [one for one in subject.read(column, range(subject.rows)) if not isinstance(one, Real)]
+    return bool(guard.found_in("\n".join({said(one): None for one in values})))
 
 
 def _columns(frame: Any, subject: Subject, kept: list[int], look: Look) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
 from kimi_magic.context import kinds
 from kimi_magic.context.description import Description, Look, shortened
-from kimi_magic.context.objects.containers import holds_values, is_enum, scalar
+from kimi_magic.context.objects.containers import contents, holds_values, is_enum, scalar
 from kimi_magic.context.objects.saying import counted, legible, type_name
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Part, Text
@@ -24,6 +25,7 @@ from kimi_magic.tools.running import MOST_YIELDED
 __all__ = ["Answer", "answer", "words"]
 
 _LEFT_OUT = "characters left out"
+_DEPTH = 8
 _LEEWAY = 200
 """Characters that a description may have beyond its room, for a heading of its own."""
 
@@ -121,11 +123,20 @@ def _guarded(found: Description, look: Look) -> Description:
 
 def _is_more_than_its_text(value: object, found: Description) -> bool:
     """Whether something is left in the kernel that the model has not seen whole, or cannot write down."""
-    if found.omitted or kinds.is_data(value):
-        return True
+    return bool(found.omitted) or _is_live(value, 0)
+
+
+def _is_live(value: object, depth: int) -> bool:
+    """Whether an object, or one that lies in it, is more than a text, a number and the like."""
     if value is None or isinstance(value, str | bytes) or _attempt(lambda: scalar(value)) is not None:
         return False
-    return not holds_values(value)
+    if depth == _DEPTH or kinds.is_data(value) or not holds_values(value):
+        return True
+    inside = _attempt(lambda: contents(value))
+    if inside is None:
+        return True
+    items = _attempt(lambda: list(islice(inside.first(), MOST_YIELDED))) or []
+    return any(_is_live(one[1] if inside.pairs else one, depth + 1) for one in items)
 
 
 def _attempt(call: Callable[[], Any]) -> Any:

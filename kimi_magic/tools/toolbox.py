@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from kimi_magic.context import kinds
 from kimi_magic.context.description import Look
 from kimi_magic.context.template import near_names
 from kimi_magic.messages import ToolCall
-from kimi_magic.tools import approval, arguments, faults, loops, results
+from kimi_magic.tools import approval, arguments, faults, handles, loops, results
 from kimi_magic.tools.functions import Tool
 from kimi_magic.tools.running import Ran, run
 from kimi_magic.tools.watchdog import ctrl_c_raises
@@ -26,6 +26,8 @@ __all__ = ["Toolbox"]
 _TOGETHER = 48_000
 """Characters that the results of one reply may have together."""
 _LEAST_ROOM = 400
+_AT_ONCE = 0.5
+"""Seconds after its limit in which a function that is stopped has ended."""
 _QUICK = (str, int, float, bool, type(None))
 """What is described at once, so that it needs no limit."""
 
@@ -80,6 +82,10 @@ class Toolbox:
             for name, tool in sorted(self.tools.items())
         )
 
+    def recall(self, texts: Iterable[str]) -> None:
+        """Take notice of the handles that these texts of the conversation name: their numbers are not given again."""
+        handles.recall(texts, self._namespace)
+
     def stop(self) -> None:
         """End what runs, from any thread: async tools are cancelled, others are the last to run to their end."""
         self._stopped.set()
@@ -87,8 +93,8 @@ class Toolbox:
     def run(self, calls: Sequence[ToolCall]) -> Iterator[Outcome]:
         """Answer the calls of one reply, each once, as they end; the caller puts them in order again.
 
-        All are checked and asked for first, then the async ones run together, then the others one after another on
-        this thread. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
+        The async ones are checked and asked for, and run together; then each of the others is checked, asked for and
+        run on this thread, in their order. On KeyboardInterrupt what has not been answered is for `calls.interrupted`.
         """
         with ctrl_c_raises():
             yield from self._answers(calls)
@@ -97,24 +103,27 @@ class Toolbox:
         count = max(1, len(calls))
         least = min(_LEAST_ROOM, self.room // count)
         look = replace(self._look, room=max(least, min(self._look.room, _TOGETHER // count, self.room // count)))
-        ready: list[_Ready] = []
-        for call in calls:
+        together: list[_Ready] = []
+        for call in filter(self._is_async, calls):
             checked = self._checked(call, look)
             if isinstance(checked, Outcome):
                 yield checked
             else:
-                ready.append(checked)
-        together = [one for one in ready if one.tool.asynchronous]
+                together.append(checked)
         for one in together:
             self.starting(one.call)
         yield from self._together([(one, one.begin) for one in together], look)
-        for one in ready:
-            if one.tool.asynchronous:
+        for call in calls:
+            if self._is_async(call):
                 continue
             if self._stopped.is_set():
-                yield interrupted(one.call)
-            else:
-                yield from self._alone(one, look)
+                yield interrupted(call)
+                continue
+            checked = self._checked(call, look)
+            yield from [checked] if isinstance(checked, Outcome) else self._alone(checked, look)
+
+    def _is_async(self, call: ToolCall) -> bool:
+        return call.name in self.tools and self.tools[call.name].asynchronous
 
     def _checked(self, call: ToolCall, look: Look) -> _Ready | Outcome:
         tool = self.tools.get(call.name)
@@ -155,9 +164,7 @@ class Toolbox:
 
     def _outcome(self, one: _Ready, ran: Ran, look: Look) -> Outcome:
         if ran.timed_out:
-            limit = one.tool.timeout or 0
-            text = f"It was stopped after {limit:g} s, its time limit. What it had done by then is not undone."
-            return self._said(one.call, text, "timed out", look, ran)
+            return self._said(one.call, _late(one.tool.timeout or 0, ran.seconds), "timed out", look, ran)
         if ran.error is not None:
             return self._said(one.call, faults.told(ran.error, one.tool.function), "failed", look, ran)
         self._learn(ran.value)
@@ -182,3 +189,12 @@ class Toolbox:
         for found in (value, *list(self._namespace.values())) if guard.names else ():
             if kinds.is_data(found):
                 guard.learn(found)
+
+
+def _late(limit: float, seconds: float) -> str:
+    """Say that a function was out of time, and whether it was stopped there."""
+    if seconds < limit + _AT_ONCE:
+        when = f"It was stopped after {limit:g} s, its time limit."
+    else:
+        when = f"It could not be stopped at its time limit of {limit:g} s, and gave no value in {seconds:.1f} s."
+    return f"{when} What it had done by then is not undone."

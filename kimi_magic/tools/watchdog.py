@@ -35,7 +35,7 @@ class TimeIsUp(BaseException):
 def limited(seconds: float | None, call: Callable[[], T]) -> T:
     """Call a function; raise TimeIsUp where it ends by an error after `seconds`, None for no limit.
 
-    One that swallows everything and gives a value in the end has given it.
+    One that swallows TimeIsUp and gives a value in the end has given it; one that swallows Ctrl-C has not.
     """
     dog = _Watchdog(seconds)
     try:
@@ -57,7 +57,7 @@ def limited(seconds: float | None, call: Callable[[], T]) -> T:
                 break
             except TimeIsUp:
                 continue
-        if dog.late_ctrl_c:
+        if dog.late_ctrl_c or dog.ctrl_c:
             raise KeyboardInterrupt
 
 
