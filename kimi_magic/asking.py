@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -63,6 +63,9 @@ class Answering(Protocol):
     def stop(self) -> None:
         """End what runs, from any thread."""
 
+    def recall(self, texts: Iterable[str]) -> None:
+        """Take notice of what earlier calls were answered: a handle that is named there is no other object's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -114,6 +117,8 @@ class Asking:
         self._salvaged: tuple[list[Any], list[str]] = ([], [])
         self._schema = (plan.endpoint, plan.model.id) not in session.schemaless
         self._said = plan.conversation.messages(plan.turn.parent) + plan.turn.opening
+        if plan.tools is not None:
+            plan.tools.recall(message.text for message in self._said if message.role == "tool")
         self.draft = Draft(plan.model.id, 0, plan.settings.format, remark=remark)
         self.draft.partial = plan.out.partial if plan.out is not None else None
         self._send(partial(compose.sent, plan.conversation.seen(plan.turn.parent), plan.turn.opening, items))

@@ -130,6 +130,15 @@ def test_a_large_result_stays_in_the_kernel(tools: Kernel) -> None:
     assert tools.value("(answer.calls[0].handle, len(kimi_1))") == ("kimi_1", 100_000)
 
 
+def test_a_handle_that_the_conversation_names_is_given_to_nothing_else(tools: Kernel) -> None:
+    tools.run("import pandas as pd\ndef load() -> pd.DataFrame:\n    return pd.DataFrame({'n': range(100_000)})")
+    tools.run("%%kimi answer -t load\nLoad. <<tool load {}>>")
+    tools.run("first = answer.calls[0].handle")
+    tools.run("[globals().pop(name) for name in list(globals()) if name.startswith(('kimi_', '_kimi_'))]")  # a restart
+    tools.run("%%kimi answer -t load\nLoad. <<tool load {}>>")
+    assert tools.value("int(answer.calls[0].handle[5:]) > int(first[5:])") is True
+
+
 def test_the_kernels_tools_look_around(tools: Kernel, seen: Seen) -> None:
     tools.run("import pandas as pd; people = pd.DataFrame({'ssn': ['123-45-6789'], 'city': ['Bern']})")
     tools.run("%kimi private people ssn")
