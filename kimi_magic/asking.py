@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -25,7 +25,7 @@ from kimi_magic.models import Model
 from kimi_magic.reply import Draft, Reply
 from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
-from kimi_magic.transport import Limits, Transport
+from kimi_magic.transport import Emit, Limits, Transport
 from kimi_magic.wire import Form, Function, Request, canonical
 
 if TYPE_CHECKING:
@@ -178,8 +178,10 @@ class Asking:
         limits = Limits(
             settings.connect_timeout, settings.first_timeout, settings.idle_timeout, settings.timeout, settings.retries
         )
-        # The two are one thing in two lifetimes.
-        return self._session._io.feed(lambda emit: transport.stream(request, affinity, limits, emit))  # noqa: SLF001
+        return self._flow_of(lambda emit: transport.stream(request, affinity, limits, emit))
+
+    def _flow_of(self, produce: Callable[[Emit], Coroutine[Any, Any, None]]) -> Feed[Event]:
+        return self._session._io.feed(produce)  # noqa: SLF001  # the two are one thing in two lifetimes
 
     @property
     def reply(self) -> Reply:
@@ -350,11 +352,11 @@ class Asking:
         if hasattr(self, "_feed"):
             self.close()
 
-    def _settle(self) -> None:
+    def _settle(self, *, more: bool = True) -> None:
         """Count what this round has used."""
         if self._hold is not None:
             hold, self._hold = self._hold, None
-            self._session._count(self._plan, self.request, self.draft.round, hold)  # noqa: SLF001  # see above
+            self._session._count(self._plan, self.request, self.draft.round, hold, more=more)  # noqa: SLF001  # see above
 
     def close(self) -> None:
         """End it: a reply that is not complete is cut, stays in the conversation, and its connection is closed."""
@@ -372,10 +374,13 @@ class Asking:
                 self._feed.close()
                 for event in self._feed.rest(_LAST_WORDS):
                     self.draft.add(event)
+                if self.draft.round.finish in ("tool_calls", "cut"):  # no round comes after it that would do this
+                    settling: Feed[Event] = self._flow_of(lambda _: self._plan.transport.settle())
+                    deque(settling.rest(_PATIENCE), maxlen=0)
             finally:
                 self.draft.stop()
                 try:
-                    self._settle()
+                    self._settle(more=False)
                     self._finish_calls()
                 finally:
                     self._session._ended(self._plan, self.reply)  # noqa: SLF001  # see above

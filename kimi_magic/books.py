@@ -114,8 +114,11 @@ class Books:
             if hold in self._holds:
                 self._holds.remove(hold)
 
-    def settle(self, hold: Hold, reply: Reply, endpoint: str, conversation: str) -> None:
-        """Count a reply that has ended, cut or whole, and write it down; the hold is given back."""
+    def settle(self, hold: Hold, reply: Reply, endpoint: str, conversation: str, *, more: bool = False) -> None:
+        """Count a reply that has ended, cut or whole, and write it down; the hold is given back.
+
+        Where `more` rounds of the same question are to come, it is written down with those, or by `write`.
+        """
         began = bool(reply.text or reply.thinking or reply.request_id or reply.usage != Usage())
         unknown = reply.usage == Usage() and reply.charged and began
         counted = _bound(hold, reply) if unknown else reply.cost or 0.0
@@ -134,15 +137,23 @@ class Books:
                 self.usage += reply.usage
                 self.unpriced += reply.cost is None
                 self.cost += reply.cost or 0.0
-            self._write(used)  # under the lock: who asks next must find it
+            if self._store is not None:
+                self._unwritten.append(used)
+            if not more:
+                self._write()  # under the lock: who asks next must find it
 
-    def _write(self, used: Used) -> None:
-        if self._store is None:
+    def write(self) -> None:
+        """Write down what is not written yet. What cannot be is told, and tried again with the next reply."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        if self._store is None or not self._unwritten:
             return
         try:
-            self._store().record_usage(used)
+            self._store().record_usage(*self._unwritten)
+            self._unwritten.clear()
         except StoreError as error:
-            self._unwritten.append(used)
             warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
 
     def today(self) -> list[Used]:

@@ -236,6 +236,9 @@ class _LocalTransport:
         inner = await asyncio.to_thread(self._ready)
         await inner.stream(request, affinity, limits, emit)
 
+    async def settle(self) -> None:
+        """Nothing was put off."""
+
     async def close(self) -> None:
         if self._inner is not None:
             await self._inner.close()

@@ -267,6 +267,7 @@ class Session:
         """Put a reply that has ended, cut or whole, in its place, and let the next question come."""
         conversation, turn = plan.conversation, replace(plan.turn, reply=reply)
         try:
+            self.books.write()
             if turn.messages and plan.keep:
                 conversation.append(turn)
                 self._name(conversation)
@@ -277,8 +278,8 @@ class Session:
             if not plan.nested:
                 self._give_turn()
 
-    def _count(self, plan: Plan, request: Request, reply: Reply, hold: Hold) -> None:
-        """Enter one round in the books, and in the log of what was sent."""
+    def _count(self, plan: Plan, request: Request, reply: Reply, hold: Hold, *, more: bool) -> None:
+        """Enter one round in the books, and in the log of what was sent; `more` rounds may be to come."""
         if reply.text or reply.thinking or reply.tool_calls or reply.usage != Usage():
             items = reply.sent.items if reply.sent else ()
             affinity, replayed = plan.conversation.affinity, bool(reply.recorded)
@@ -286,7 +287,7 @@ class Session:
             if plan.keep:
                 turns = (*turns, plan.conversation.next_number)
             self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed, turns))
-        self.books.settle(hold, reply, plan.endpoint, plan.conversation.id)
+        self.books.settle(hold, reply, plan.endpoint, plan.conversation.id, more=more)
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays, and so does the old one, under its name."""

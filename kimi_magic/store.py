@@ -228,10 +228,11 @@ class Store:
         rows = self._do(lambda connection: connection.execute(_SELECT, asked).fetchall(), "BEGIN")
         return [_value(row) for row in reversed(rows)]
 
-    def record_usage(self, used: Used) -> None:
-        """Keep what one reply used."""
-        row = replace(used, kernel=used.kernel or self.kernel)
-        self._do(lambda connection: connection.execute(_INSERT_USED, [_plain(getattr(row, name)) for name in _USED]))
+    def record_usage(self, *used: Used) -> None:
+        """Keep what replies used, all or none."""
+        owned = [replace(one, kernel=one.kernel or self.kernel) for one in used]
+        rows = [[_plain(getattr(one, name)) for name in _USED] for one in owned]
+        self._do(lambda connection: connection.executemany(_INSERT_USED, rows))
 
     def usage(self, since: float) -> list[Used]:
         """Give what the replies of all kernels used since then (seconds since 1970), the oldest first."""
@@ -244,13 +245,13 @@ class Store:
         row = self._do(lambda connection: connection.execute(_SPENT, (since,)).fetchone(), "BEGIN")
         return float(row[0])
 
-    def record_exchange(self, exchange: Exchange, notebook: str) -> None:
-        """Keep an exchange, in place of an earlier one of the same request, and that this notebook used it."""
-        row = (exchange.key, exchange.time, exchange.place, exchange.request, exchange.reply)
+    def record_exchanges(self, exchanges: Sequence[Exchange], notebook: str) -> None:
+        """Keep exchanges, in place of earlier ones of the same requests, and that this notebook used them."""
+        rows = [(one.key, one.time, one.place, one.request, one.reply) for one in exchanges]
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?)", row)
-            connection.execute(_INSERT_USE, (exchange.key, notebook))
+            connection.executemany("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany(_INSERT_USE, [(one.key, notebook) for one in exchanges])
 
         self._do(write)
 

@@ -115,6 +115,9 @@ class Transport(Protocol):
     async def stream(self, request: wire.Request, affinity: str, limits: Limits, emit: Emit) -> None:
         """Send one request and emit its events, `Finished` last; raise a KimiError where that cannot be."""
 
+    async def settle(self) -> None:
+        """Do what was put off until the question has its whole reply."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -125,6 +128,9 @@ class HttpTransport:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._client: httpx.AsyncClient | None = None
+
+    async def settle(self) -> None:
+        """Nothing was put off."""
 
     async def stream(self, request: wire.Request, affinity: str, limits: Limits, emit: Emit) -> None:
         """Send one request; see Transport. Emits Retrying before each pause, Started when the reply begins."""

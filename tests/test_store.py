@@ -135,8 +135,8 @@ def test_several_records_are_kept_all_or_none(store: Store) -> None:
 
 def test_an_exchange_takes_the_place_of_the_one_before(store: Store) -> None:
     for number in (1.0, 2.0):
-        store.record_exchange(Exchange("a", number, "local", "question", f"reply {number}"), "x.ipynb")
-    store.record_exchange(Exchange("b", 1.5, "local", "q", "😀"), "x.ipynb")
+        store.record_exchanges([Exchange("a", number, "local", "question", f"reply {number}")], "x.ipynb")
+    store.record_exchanges([Exchange("b", 1.5, "local", "q", "😀")], "x.ipynb")
     assert store.exchange("a") == Exchange("a", 2.0, "local", "question", "reply 2.0")
     assert store.exchange("c") is None
     assert [one.key for one in store.exchanges(9)] == ["a", "b"]
@@ -146,7 +146,7 @@ def test_an_exchange_takes_the_place_of_the_one_before(store: Store) -> None:
 
 def test_an_exchange_goes_with_the_last_notebook_that_used_it(store: Store) -> None:
     for key in "abc":
-        store.record_exchange(Exchange(key, 1.0, "local", "q", "r"), "x.ipynb")
+        store.record_exchanges([Exchange(key, 1.0, "local", "q", "r")], "x.ipynb")
     store.use_exchange("b", "y.ipynb")
     store.forget_exchanges("ab", "x.ipynb", stay="a")
     assert [store.exchange(key) is not None for key in "abc"] == [True, True, True]

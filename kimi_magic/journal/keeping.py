@@ -130,20 +130,31 @@ class Replay:
             await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
             emit(event)
 
+    async def settle(self) -> None:
+        """Nothing was put off."""
+
     async def close(self) -> None:
         """There is nothing to close."""
 
 
 class _Recording:
-    """A Transport that notes what another one brings, and keeps it once it is whole."""
+    """A Transport that notes what another one brings, and keeps it once it is whole.
+
+    A round of tool calls is kept with the rounds after it, so that none of them waits for the disk.
+    """
 
     def __init__(
-        self, inner: Transport, canonical: Callable[[Request], str], place: str, keep: Callable[[Exchange], None]
+        self,
+        inner: Transport,
+        canonical: Callable[[Request], str],
+        place: str,
+        keep: Callable[[Sequence[Exchange]], None],
     ) -> None:
         self._inner = inner
         self._canonical = canonical
         self._place = place
         self._keep = keep
+        self._put_off: list[Exchange] = []
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
         packer = Packer()
@@ -168,10 +179,16 @@ class _Recording:
             await self._inner.stream(request, affinity, limits, noting)
         finally:  # who has seen the end may close before the stream has
             if packer.answered and not (packer.ended == "length" and request.wanted):
-                # In a thread: a store may have to wait for another kernel, and other replies must not wait with it.
                 text, key = known()
-                exchange = Exchange(key, time.time(), self._place, text, to_json(packer.packed()))
-                await asyncio.to_thread(self._keep, exchange)
+                self._put_off.append(Exchange(key, time.time(), self._place, text, to_json(packer.packed())))
+            if packer.ended != "tool_calls":
+                await self.settle()
+
+    async def settle(self) -> None:
+        """Keep what is whole. In a thread: a store may wait for another kernel, and other replies must not."""
+        exchanges, self._put_off = self._put_off, []
+        if exchanges:
+            await asyncio.to_thread(self._keep, exchanges)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -294,11 +311,12 @@ class Journal:
         """Give a transport that does what this one does, and records each reply that comes to its end."""
         return _Recording(transport, lambda request: canonical(request, model), place, self._record)
 
-    def _record(self, exchange: Exchange) -> None:
-        self._loaded.pop(_key(exchange.request), None)
-        self._used[_key(exchange.request)] = exchange.key
+    def _record(self, exchanges: Sequence[Exchange]) -> None:
+        for exchange in exchanges:
+            self._loaded.pop(_key(exchange.request), None)
+            self._used[_key(exchange.request)] = exchange.key
         try:
-            self._store.record_exchange(exchange, self._notebook)
+            self._store.record_exchanges(exchanges, self._notebook)
         except StoreError as error:
             self._trouble = error
 
