@@ -53,6 +53,7 @@ $(VENV)/lab.stamp: $(VENV)/demo.stamp
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	@$(PIP) --editable '.[dev]'
+	@$(PIP) --upgrade --target $(VENV)/ipykernel-6.29 --no-deps 'ipykernel==6.29.5'  # the oldest, for one test
 	@touch $@
 
 clean:

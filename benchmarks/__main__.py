@@ -17,6 +17,7 @@ NAMES = (
     "describe",
     "photo",
     "replay",
+    "tool_round",
     "twenty_turns",
     "many_turns",
     "kills",

@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from kimi_magic.cell import ask, describe, private
-    from kimi_magic.errors import Interrupted, KimiError
+    from kimi_magic.errors import Interrupted, InvalidReply, KimiError
+    from kimi_magic.function import fn
     from kimi_magic.reply import Reply
+    from kimi_magic.tools import tool
 
 __all__ = [
     "Interrupted",
+    "InvalidReply",
     "KimiError",
     "Reply",
     "ask",
     "describe",
+    "fn",
     "load_ipython_extension",
     "private",
+    "tool",
     "unload_ipython_extension",
 ]
 __version__ = "0.1.0"
@@ -37,7 +42,10 @@ _HOMES = {
     "KimiError": "errors",
     "Reply": "reply",
     "describe": "cell",
+    "fn": "function",
+    "InvalidReply": "errors",
     "private": "cell",
+    "tool": "tools",
 }
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, fields, replace
 from sqlite3 import Connection
 from typing import Any
 
+from kimi_magic.calls import Outcome, Round
 from kimi_magic.conversation import Conversation, Origin, Turn, fresh_id
 from kimi_magic.errors import StoreError
-from kimi_magic.messages import Image, Message, Part, Text, Usage
+from kimi_magic.messages import Image, Message, Part, Text, ToolCall, Usage
 from kimi_magic.reply import Reply, Timing
 from kimi_magic.sent import Item, Sent
 from kimi_magic.store import Store
@@ -149,12 +150,16 @@ def turn_to(turn: Turn, pictures: dict[str, Image]) -> dict[str, Any]:
     data["origin"] = _told(turn.origin)
     data["reply"] = _told(reply, _NOT_PLAIN)
     data["reply"] |= {"usage": _told(reply.usage), "timing": _told(reply.timing)}
+    if reply.tool_calls:
+        data["reply"]["tool_calls"] = [[call.id, call.name, call.arguments] for call in reply.tool_calls]
+    if reply.rounds:
+        data["reply"]["rounds"] = [_round_to(each, pictures) for each in reply.rounds]
     if reply.sent is not None:
         data["reply"]["sent"] = _sent_to(reply.sent, pictures)
     return {name: value for name, value in data.items() if value != {}}
 
 
-_NOT_PLAIN = {"usage", "timing", "sent"}
+_NOT_PLAIN = {"usage", "timing", "sent", "rounds", "tool_calls", "value", "frame"}
 
 
 def _told(value: Any, left_out: Collection[str] = ()) -> dict[str, Any]:
@@ -167,15 +172,38 @@ def _told(value: Any, left_out: Collection[str] = ()) -> dict[str, Any]:
 
 
 def _message_to(message: Message, pictures: dict[str, Image]) -> dict[str, Any]:
-    return {"role": message.role, "parts": [_part_to(part, pictures) for part in message.parts]}
+    return _told(message, {"parts"}) | {"parts": [_part_to(part, pictures) for part in message.parts]}
 
 
 def _part_to(part: Part, pictures: dict[str, Image]) -> Any:
     if isinstance(part, Text):
         return part.text
+    if isinstance(part, ToolCall):
+        return {"call": [part.id, part.name, part.arguments]}
     digest = hashlib.sha256(part.data).hexdigest()
     pictures[digest] = part
     return {"picture": digest, "type": part.media_type, "size": [part.width, part.height], "detail": part.detail}
+
+
+def _round_to(done: Round, pictures: dict[str, Image]) -> dict[str, Any]:
+    return _told(done, {"outcomes"}) | {"outcomes": [_outcome_to(one, pictures) for one in done.outcomes]}
+
+
+def _outcome_to(outcome: Outcome, pictures: dict[str, Image]) -> dict[str, Any]:
+    """Everything but the value, which stays in the kernel, and its item, which is in the ledger."""
+    data = _told(outcome, {"call", "parts", "value", "item"})
+    call, parts = _part_to(outcome.call, pictures), [_part_to(part, pictures) for part in outcome.parts]
+    return data | {"call": call} | ({"parts": parts} if parts else {})
+
+
+def _round_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Round:
+    outcomes = tuple(_outcome_from(one, picture) for one in data["outcomes"])
+    return Round(data["text"], data.get("thinking", ""), outcomes, data.get("told", ""))
+
+
+def _outcome_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Outcome:
+    parts = tuple(_part_from(part, picture) for part in data.get("parts", ()))
+    return Outcome(**data | {"call": ToolCall(*data["call"]["call"]), "parts": parts})
 
 
 def _sent_to(sent: Sent, pictures: dict[str, Image]) -> dict[str, Any]:
@@ -195,7 +223,9 @@ def turn_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Turn:
     reply |= {"usage": Usage(**reply.get("usage", {})), "timing": Timing(**reply.get("timing", {}))}
     reply |= {name: tuple(reply[name]) for name in ("badges", "exchanges") if name in reply}
     if "tool_calls" in reply:
-        reply["tool_calls"] = tuple(tuple(call) for call in reply["tool_calls"])
+        reply["tool_calls"] = tuple(ToolCall(*call) for call in reply["tool_calls"])
+    if "rounds" in reply:
+        reply["rounds"] = tuple(_round_from(each, picture) for each in reply["rounds"])
     if "sent" in reply:
         reply["sent"] = _sent_from(reply["sent"], opening[-1], picture)
     origin = Origin(**data.get("origin", {}))
@@ -206,12 +236,14 @@ _REPLY = {field.name for field in fields(Reply)}
 
 
 def _message_from(data: dict[str, Any], picture: Callable[[str], bytes]) -> Message:
-    return Message(data["role"], tuple(_part_from(part, picture) for part in data["parts"]))
+    return Message(**data | {"parts": tuple(_part_from(part, picture) for part in data["parts"])})
 
 
 def _part_from(data: Any, picture: Callable[[str], bytes]) -> Part:
     if isinstance(data, str):
         return Text(data)
+    if "call" in data:
+        return ToolCall(*data["call"])
     width, height = data["size"]
     return Image(picture(data["picture"]), data["type"], width, height, data["detail"])
 

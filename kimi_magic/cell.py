@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import io
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kimi_magic import kernel
 from kimi_magic.command import Ask, Context, conversation_name
 from kimi_magic.context.registry import Describe
-from kimi_magic.errors import CommandError, Interrupted, KimiError
+from kimi_magic.errors import CommandError, Interrupted, InvalidReply, KimiError
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -20,11 +24,13 @@ if TYPE_CHECKING:
     from kimi_magic.others import Others
     from kimi_magic.render import Waiting
     from kimi_magic.reply import Reply
+    from kimi_magic.schema import Output
     from kimi_magic.sent import Sent
     from kimi_magic.session import Asking
     from kimi_magic.settings import Settings
+    from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["ask", "describe", "painted", "preview", "private", "run"]
+__all__ = ["ask", "describe", "painted", "preview", "private", "run", "unpainted"]
 
 _DEST_FIRST = "Names are looked up in the notebook. A variable for the reply stands first: %%kimi answer -c df"
 
@@ -34,7 +40,10 @@ describe = Describe(kernel.guard)
 _MANY_VALUES = 5_000_000
 """Values of a table that take seconds to learn, the first time."""
 
+_CODE = (ModuleType, FunctionType, BuiltinFunctionType, type)
 _painted: tuple[int, object] = (-1, None)
+_delivered: dict[str, int] = {}
+"""What a name was given last, by its id: a cell that runs again may put another in its place."""
 
 
 def ask(  # only the text and objects are meant to be positional
@@ -58,6 +67,11 @@ def ask(  # only the text and objects are meant to be positional
     history: bool = True,
     session: str = "",
     quiet: bool = False,
+    tools: Iterable[Any] = (),
+    approve: str | None = None,
+    rounds: int | None = None,
+    out: Any = "",
+    like: Any = None,
 ) -> Reply:
     """Ask a question in the conversation of this kernel, as `%%kimi` does, and give the whole reply.
 
@@ -66,8 +80,11 @@ def ask(  # only the text and objects are meant to be positional
     In a notebook or a terminal IPython the reply is painted as it arrives, unless `quiet`. `timeout` is in seconds
     or text such as "2m"; `rerun` ("replay", "ask", "always", "only") says what becomes of a request that was answered
     before; `new` begins a fresh conversation, `history=False` asks outside of it, `session` in another one of that
-    name. Raises a KimiError that says what to do, and Interrupted (a KeyboardInterrupt that holds the cut reply) on
-    Ctrl-C.
+    name. `tools` are functions that the model may call, or their names, in at most `rounds` rounds; `approve` ("ask",
+    "all", "none") is for those that want approval. `out` is a type that the reply has to be, or fields as
+    "name, age int, tags list[str]"; `like` a dataframe whose rows it has to be: then `reply.value` is the value, and
+    `reply.frame` the rows as a dataframe. Raises a KimiError that says what to do, InvalidReply where the reply is not
+    what was asked for, and Interrupted (a KeyboardInterrupt that holds the cut reply) on Ctrl-C.
     """
     given = {
         "model": model,
@@ -79,12 +96,16 @@ def ask(  # only the text and objects are meant to be positional
         "effort": effort,
         "rerun": rerun,
         "timeout": timeout,
+        "approve": approve,
+        "rounds": rounds,
     }
     options = {name: value for name, value in given.items() if value is not None}
     wanted = (columns,) if isinstance(columns, str) else tuple(columns)
     session = conversation_name(session, "session=") if session else ""
     context = Context(cells=cells, raw=True, rows=rows, columns=wanted, full=full, detail=detail)
-    return run(current_shell(), Ask(text, "", options, new, history, quiet, context, session=session), objects)
+    given_tools = (tools,) if isinstance(tools, str) or callable(tools) else tuple(tools)
+    asked = Ask(text, "", options, new, history, quiet, context, session=session, tools=given_tools, out=out, like=like)
+    return run(current_shell(), asked, objects)
 
 
 def private(table: object, columns: Iterable[str]) -> None:
@@ -120,22 +141,38 @@ def run(
     try:
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
+        out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(painted_on, values, others) as waiting:
-            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, past)
-        with kernel.ask(gathered, values, past=past, **_place(shell, asked)) as asking:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, past, out)
+        with kernel.ask(gathered, values, past=past, **_place(shell, asked), tools=tools, out=out) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
+    except InvalidReply:
+        raise
     except Interrupted as stopped:
         if stopped.reply is not None:
-            _deliver(shell, stopped.reply, asked.dest)
+            _deliver(shell, stopped.reply, asked)
         raise
     except KimiError as error:
         if error.reply is not None:
-            _deliver(shell, error.reply, asked.dest)
+            _deliver(shell, error.reply, asked)
         raise
     except KeyboardInterrupt:  # before the first event, or while something was imported for it
         raise Interrupted from None
-    _deliver(shell, reply, asked.dest)
+    _deliver(shell, reply, asked)
     return reply
+
+
+def unpainted(asked: Ask, objects: Sequence[object] = (), out: Output | None = None) -> Asking:
+    """Send a question and give its events: it is painted nowhere and delivered nowhere. See `ask` for what it raises.
+
+    `out` is what the reply has to be. Use it in a `with` block, or call `close`.
+    """
+    shell = current_shell()
+    values = kernel.resolve(asked.options)
+    tools = _toolbox(shell, asked, values)
+    with _waiting(None, values, None) as waiting:
+        gathered = _gathered(shell, asked, objects, values, None, None, waiting, None, out)
+    return kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out)
 
 
 def preview(
@@ -149,10 +186,11 @@ def preview(
     """Give what `run` would send, and send nothing."""
     try:
         values = kernel.resolve(asked.options)
+        out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past, out)
         waiting.retract()
-        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked))
+        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked), tools=tools)
     except KeyboardInterrupt:
         raise Interrupted from None
     _assign(shell, asked.dest, sent)
@@ -168,17 +206,20 @@ def _gathered(
     displays: Displays | None,
     waiting: Waiting,
     past: Conversation | None,
+    out: Output | None = None,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
     from kimi_magic.context import failures, kinds, notebook, template
+    from kimi_magic.context.description import Description
     from kimi_magic.context.gathering import Source, named
 
     context = asked.context
-    namespace = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
-    if kinds.is_data(namespace.get(asked.dest)):
+    namespace = _namespace(shell)
+    held = namespace.get(asked.dest)
+    if (kinds.is_data(held) or isinstance(held, _CODE)) and id(held) != _delivered.get(asked.dest):
         raise CommandError(
             f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
-            hint=f"To send it along: %%kimi -c {asked.dest}. The reply needs a name of its own.",
+            hint=f"The reply needs a name of its own. To send {asked.dest} along: %%kimi -c {asked.dest}",
         )
     _learn(namespace, waiting)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
@@ -192,6 +233,8 @@ def _gathered(
         )
     if failure is not None:
         beside.append(Source(type(failure).__name__, describe=lambda look: failures.describe_failure(failure, look)))
+    if out is not None:
+        beside.append(Source("form of the reply", describe=lambda _: Description.of("schema", out.instruction)))
     pieces: str | list[str | Source] = asked.question
     if not context.raw and isinstance(asked.question, str):
         pieces = [
@@ -215,6 +258,77 @@ def _gathered(
         **_place(shell, asked),
         looking=looking,
     )
+
+
+def _namespace(shell: InteractiveShell | None) -> dict[str, Any]:
+    return shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+
+
+def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
+    """Say what the reply has to be; None for any text."""
+    if not asked.typed:
+        if asked.options.get("format") == "table":
+            raise CommandError("A table is made of rows.", hint='Ask for them: -o "[name, age int]", or -o like=df.')
+        return None
+    from kimi_magic import schema
+    from kimi_magic.context import template
+
+    out, like = asked.out, asked.like
+    if isinstance(out, str) and out.replace(" ", "").startswith("like="):
+        out, like = "", template.value_of(out.partition("=")[2].strip(), _namespace(shell))
+    return schema.output(out or None, like, _namespace(shell), private=kernel.guard().hides)
+
+
+def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Toolbox | None:
+    if not asked.tools:
+        return None
+    from kimi_magic.tools.asking import Asking as Approving
+
+    run_code = (lambda code: run_here(shell, code)) if shell is not None else None
+    return kernel.toolbox(asked.tools, values, _namespace(shell), approval=Approving(), run=run_code)
+
+
+def run_here(shell: InteractiveShell, code: str) -> object:
+    """Run code in the user's namespace, its output in this cell; give what it printed, and the value of its last line.
+
+    Only what the user has read and agreed to comes here. A top-level await is an error.
+    """
+    tree = ast.parse(shell.transform_cell(code))
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    printed = _Printed(sys.stdout)
+    with contextlib.redirect_stdout(printed), _without_exit(shell.user_ns):
+        exec(compile(tree, "<run_python>", "exec"), shell.user_ns)  # noqa: S102  # see above
+        value = None
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), "<run_python>", "eval"), shell.user_ns)  # noqa: S307
+    said = printed.getvalue()
+    if value is None:
+        return said or None
+    return {"printed": said, "value": value} if said else value
+
+
+@contextlib.contextmanager
+def _without_exit(namespace: dict[str, Any]) -> Iterator[None]:
+    """Let `exit()` end the code and not the kernel."""
+    kept = {name: namespace[name] for name in ("exit", "quit") if name in namespace}
+    namespace.update(dict.fromkeys(kept, sys.exit))
+    try:
+        yield
+    finally:
+        namespace.update({name: value for name, value in kept.items() if namespace.get(name) is sys.exit})
+
+
+class _Printed(io.StringIO):
+    """Keeps what is printed, and lets it through."""
+
+    def __init__(self, through: TextIO) -> None:
+        super().__init__()
+        self._through = through
+
+    def write(self, text: str) -> int:
+        """Write it there and here."""
+        self._through.write(text)
+        return super().write(text)
 
 
 def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
@@ -269,12 +383,17 @@ def _play(
     return render.play(asking, view)
 
 
-def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:
+def _deliver(shell: InteractiveShell | None, reply: Reply, asked: Ask) -> None:
+    """Put a reply where it is wanted: its value, where a type was asked for, and then only once it is there."""
     global _painted  # noqa: PLW0603  # one cell runs at a time, and only the last reply can be its value
     if shell is None:
         return
     _painted = (shell.execution_count, reply)
-    _assign(shell, dest, reply)
+    if not asked.typed:
+        _assign(shell, asked.dest, reply)
+    elif not reply.cut:
+        rows = reply.format == "table" and reply.frame is not None
+        _assign(shell, asked.dest, reply.frame if rows else reply.value)
     if reply.format == "code" and reply.code and not reply.cut:
         shell.set_next_input(reply.code)
 
@@ -282,6 +401,7 @@ def _deliver(shell: InteractiveShell | None, reply: Reply, dest: str) -> None:
 def _assign(shell: InteractiveShell | None, dest: str, value: object) -> None:
     if shell is not None and dest:
         shell.push({dest: value})
+        _delivered[dest] = id(value)
 
 
 def painted(shell: Any, reply: object) -> bool:

@@ -30,6 +30,7 @@ __all__ = [
     "Import",
     "Journal",
     "Ledger",
+    "Mcp",
     "Private",
     "Restore",
     "Resume",
@@ -75,7 +76,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask a question. `options` holds settings for this ask alone, checked."""
+    """Ask a question. `options` holds settings for this ask alone, checked.
+
+    `tools` are functions or their names, `out` a type or its spelling, `like` a table whose rows the reply has to be.
+    """
 
     question: str
     dest: str = ""
@@ -86,6 +90,14 @@ class Ask:
     context: Context = Context()
     dry_run: bool = False
     session: str = ""
+    tools: tuple[Any, ...] = ()
+    out: Any = ""
+    like: Any = None
+
+    @property
+    def typed(self) -> bool:
+        """Whether the reply has to be of some type."""
+        return (not (isinstance(self.out, str) and not self.out) and self.out is not None) or self.like is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,22 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Mcp:
+    """List the MCP servers, `add` one, or `remove` one.
+
+    `words` are a program with its arguments, or one URL; `variables` (NAME or NAME=VALUE) go into its environment,
+    `token` names the variable with its bearer token, `timeout` is in seconds, None for the usual ones.
+    """
+
+    action: Literal["", "add", "remove"] = ""
+    name: str = ""
+    words: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    token: str = ""
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Send questions to local, cloudflare, auto or a URL; empty shows where they go."""
 
@@ -230,12 +258,13 @@ class Show(enum.Enum):
     PREFIX = "prefix"
     RESET = "reset"
     UNDO = "undo"
+    TOOLS = "tools"
     CONFIG = "config"
     HELP = "help"
 
 
 Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
-Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Turns | Show
+Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Turns | Show
 
 
 class _Parser(argparse.ArgumentParser):
@@ -415,6 +444,59 @@ def _line_journal(rest: str) -> Journal:
 _ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load"}
 
 
+def _line_mcp(rest: str) -> Mcp:
+    action, *words = _split(rest) or [""]
+    match action:
+        case "":
+            return Mcp()
+        case "add":
+            return _added_server(words)
+        case "remove" if len(words) == 1:
+            return Mcp("remove", words[0])
+    raise CommandError(
+        f"`%kimi mcp` takes add, remove NAME or nothing, not {rest!r}.", hint=f"{_MCP}; or a URL for the COMMAND"
+    )
+
+
+_MCP = "%kimi mcp add NAME COMMAND ARGUMENTS"
+
+
+def _added_server(words: list[str]) -> Mcp:
+    given: dict[str, Any] = {"variables": ()}
+    while words and words[0].startswith("-"):
+        if len(words) == 1:
+            raise CommandError(f"{words[0]} needs a value.", hint=_MCP)
+        _take_server_option(words.pop(0), words.pop(0), given)
+    if len(words) < 2:  # noqa: PLR2004  # a name, and what to run
+        raise CommandError("A server needs a name, and a command or a URL.", hint=_MCP)
+    name, *words = words
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name) or name == "kernel":
+        raise CommandError(f"{name!r} cannot be the name of a server.", hint="Up to 31 letters, digits, _ and -.")
+    url = re.match(r"\w+://", words[0])
+    if url and (len(words) > 1 or url[0] not in ("http://", "https://")):
+        raise CommandError(f"{' '.join(words)!r} is no address of an MCP server.", hint="One that begins with https://")
+    if given["variables"] and url:
+        raise CommandError("--env is for a program; a server at an address has none.", hint="Is --token meant?")
+    if given.get("token") and not url:
+        raise CommandError("--token is for a server at an address.", hint=f"A program takes --env {given['token']}.")
+    return Mcp("add", name, tuple(words), **given)
+
+
+def _take_server_option(option: str, value: str, given: dict[str, Any]) -> None:
+    match option:
+        case "--env" if re.match(r"[^\W\d]\w*(=|$)", value):
+            given["variables"] += (value,)
+        case "--token" if value.isidentifier():
+            given["token"] = value
+        case "--timeout":
+            given["timeout"] = settings.parse("timeout", value, "option")
+        case _:
+            raise CommandError(
+                f"`%kimi mcp add` takes no {option} {value}.",
+                hint="--env NAME or NAME=VALUE; --token NAME, of the variable that holds it; --timeout 120",
+            )
+
+
 _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": _line_ask,
     "fix": _line_fix,
@@ -432,6 +514,7 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "private": _line_private,
     "egress": _line_egress,
     "journal": _line_journal,
+    "mcp": _line_mcp,
     "use": _line_use,
     "model": SetModel,
     "budget": _line_budget,
@@ -535,6 +618,8 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
         context=_context((*names, *(found["context"] or ())), found, failure=failure),
         dry_run=found["dry_run"],
         session=conversation_name(found["session"], "--session") if found["session"] is not None else "",
+        tools=tuple(name for word in found["tools"] or () for name in word.split(",") if name.strip()),
+        out=found["out"] or "",
     )
 
 

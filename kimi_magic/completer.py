@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["candidates", "complete", "expression", "live"]
 
 _NOT_OFFERED = (ModuleType,)
+_ACTIONS = {"journal": ["save", "load", "clear"], "mcp": ["add", "remove"]}
 _PLACES = ("local", "cloudflare", "auto", "https://")
 
 
@@ -49,8 +50,8 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         return [*options, *([] if before else names)]
     if not before:
         return list(WORDS)
-    if before[0] == "journal":
-        return ["save", "load", "clear"] if len(before) == 1 else []
+    if before[0] in _ACTIONS:
+        return _ACTIONS[before[0]] if len(before) == 1 else []
     values: dict[str, list[str]] = {
         "use": list(_PLACES),
         "model": list(models.names()),
@@ -72,27 +73,53 @@ _NAME_AT_END = re.compile(r"[\w.]*$")
 
 
 def _context_word(line: str) -> str | None:
-    """Give what is being typed after -c, or as the table after `%kimi private`; None elsewhere."""
+    """Give what is being typed after -c or -t, or as the table after `%kimi private`; None elsewhere."""
     typed = re.match(r"\s*%{1,2}kimi\s", line)
     if typed is None:
         return None
     words = re.findall(r"\S+", line)
     before = words if line[-1:].isspace() else words[:-1]
-    options = [word for word in before if word.startswith("-")]
-    after_context = bool(options) and options[-1] in ("-c", "--context") and not words[-1].startswith("-")
+    after_context = _option(before) in (*_CONTEXT, *_TOOLS, *_OUT) and (before == words or words[-1][:1] != "-")
     after_private = before[1:] == ["private"]
     return _NAME_AT_END.search(line)[0] if after_context or after_private else None  # type: ignore[index]  # see above
 
 
-def live(word: str, namespace: Mapping[str, Any], attributes: Callable[[str], Iterable[str]]) -> list[str]:
-    """Give the names that `word` can become: variables of the user's, and after a dot what `attributes` finds."""
+_CONTEXT, _TOOLS, _OUT = ("-c", "--context"), ("-t", "--tools"), ("-o", "--out")
+
+
+def _option(words: list[str]) -> str:
+    """Give the last option of a line."""
+    return next((word for word in reversed(words) if word.startswith("-")), "")
+
+
+def _tools() -> list[str]:
+    """Give the sets of tools, and the tools of servers."""
+    from kimi_magic import kernel
+
+    return kernel.tool_words()
+
+
+def live(
+    word: str,
+    namespace: Mapping[str, Any],
+    attributes: Callable[[str], Iterable[str]],
+    wanted: Callable[[object], bool] = lambda _: True,
+) -> list[str]:
+    """Give the names that `word` can become: variables that are `wanted`, and after a dot what `attributes` finds."""
     if "." in word:
         return sorted(attributes(word))
     return sorted(
         name
         for name, value in namespace.items()
-        if name.startswith(word) and (word or not name.startswith("_")) and not isinstance(value, _NOT_OFFERED)
+        if name.startswith(word)
+        and (word or not name.startswith("_"))
+        and not isinstance(value, _NOT_OFFERED)
+        and wanted(value)
     )
+
+
+def _is_function(value: object) -> bool:
+    return callable(value) and not isinstance(value, type) and getattr(value, "__module__", None) != "IPython"
 
 
 def _columns(line: str, namespace: Mapping[str, Any]) -> list[str]:
@@ -123,6 +150,13 @@ def _found(number: int, line: str, lines: list[str], shell: Any) -> tuple[str, l
         before = lines[1:number] if ours else []
         word = expression("\n".join([*before, line])) if number or not ours else None
     if word is not None:
+        option = _option(line.split())
+        if option in _TOOLS:
+            tools = [name for name in _tools() if name.startswith(word)]
+            own = {name: value for name, value in namespace.items() if name not in shell.user_ns_hidden}
+            return word, sorted({*live(word, own, shell.Completer.attr_matches, _is_function), *tools})
+        if option in _OUT:
+            return word, live(word, namespace, shell.Completer.attr_matches, lambda value: isinstance(value, type))
         return word, live(word, namespace, shell.Completer.attr_matches)
     names = tuple(name for name in namespace if not name.startswith("_"))
     if columns := _columns(line, namespace):

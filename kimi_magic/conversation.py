@@ -71,16 +71,21 @@ class Turn:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Every text of it: what was asked, how its parts were named, what was thought and said."""
+        """Every text of it: what was asked, how its parts were named, what was thought, said, called and answered."""
         named = tuple(item.source for item in self.reply.sent.items) if self.reply.sent else ()
-        return (*(message.text for message in self.opening), *named, self.reply.thinking, self.reply.text)
+        rounds = (text for each in self.reply.rounds for text in (each.thinking, each.text, each.told))
+        calls = (text for one in self.reply.calls for text in (one.call.arguments, one.text))
+        asked = (message.text for message in self.opening)
+        return (*asked, *named, *rounds, *calls, self.reply.thinking, self.reply.text)
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """What this turn adds to later requests: nothing, where no word of a reply came."""
-        if not self.reply.text:
+        if not self.reply.text and not self.reply.rounds:
             return ()
-        return (*self.opening, Message.of("assistant", self.reply.text))
+        rounds = (message for each in self.reply.rounds for message in each.messages)
+        last = (Message.of("assistant", self.reply.text),) if self.reply.text else ()
+        return (*self.opening, *rounds, *last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +195,14 @@ class Conversation:
         said = [message.text for message in self.messages(number) if message.role == "system"]
         return said[-1] if said else ""
 
+    @property
+    def next_number(self) -> int:
+        """The number of the turn that comes next."""
+        return max(self.tree, default=0) + 1
+
     def append(self, turn: Turn) -> Turn:
         """Add a finished turn, or one that was cut, below its parent, and make it the head."""
-        placed = replace(turn, number=max(self.tree, default=0) + 1)
+        placed = replace(turn, number=self.next_number)
         self.tree[placed.number] = placed
         self.head = placed.number
         return placed

@@ -18,6 +18,7 @@ KimiError
 │   └── BrokenReply           the reply came cut, garbled, or with an error inside
 ├── NetworkError            the network: no connection
 │   └── Stalled               connected, but silent for too long
+├── InvalidReply            the model: its reply is not of the type that was asked for, and could not be mended
 ├── NotRecorded             the journal: nothing may be sent, and nothing is recorded for this request
 ├── StoreError              what is kept on disk cannot be read or written
 └── LocalModelError         the model on this machine cannot be started
@@ -38,6 +39,7 @@ __all__ = [
     "Busy",
     "CommandError",
     "Interrupted",
+    "InvalidReply",
     "KimiError",
     "LocalModelError",
     "MissingCredential",
@@ -64,8 +66,11 @@ class KimiError(Exception):
     """Base of all errors of this package.
 
     `hint` is the next step, in one line. `status` (HTTP), `code` (Workers AI) and `request_id` (what to quote to
-    Cloudflare) are set where a server answered. `reply` is the Reply that had arrived before the error, None for none.
+    Cloudflare) are set where a server answered. `reply` is the Reply that had arrived before the error, None for none;
+    `done` what a map had done before it: the values, None for those that are missing.
     """
+
+    done: Any = None
 
     def __init__(
         self,
@@ -180,6 +185,16 @@ class Stalled(NetworkError):
     """The server is connected and says nothing."""
 
 
+class InvalidReply(KimiError):
+    """The reply is not what was asked for. `reply` holds its text.
+
+    `rows` are those that are valid, where rows were asked for; `errors` says of each other one what is wrong.
+    """
+
+    rows: Any = ()
+    errors: Any = ()
+
+
 class NotRecorded(KimiError):
     """Only recorded replies are wanted, and there is none for this request; `diff` is to the nearest that has one.
 
@@ -215,11 +230,15 @@ class LocalModelError(KimiError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the reply. `reply` holds what had arrived, None for nothing."""
+    """The user stopped the reply. `reply` holds what had arrived, None for nothing.
 
-    def __init__(self, reply: Any = None) -> None:
-        super().__init__("Stopped.")
+    `done` is what a map had done before: the values, None for those that are missing.
+    """
+
+    def __init__(self, reply: Any = None, done: Any = None, told: str = "Stopped.") -> None:
+        super().__init__(told)
         self.reply = reply
+        self.done = done
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kimi_magic import archive
+from kimi_magic import archive, card
+from kimi_magic.calls import Round, plain_name
 from kimi_magic.command import conversation_name
 from kimi_magic.conversation import Conversation, Turn
 from kimi_magic.errors import CommandError
@@ -27,8 +28,29 @@ def written(conversation: Conversation, form: str) -> str:
 def _markdown(conversation: Conversation) -> str:
     blocks = [f"# {conversation.name}"]
     for turn in conversation.seen():
-        blocks += [f"## {turn.number}. Question", _quoted(_question(turn)), "## Reply", turn.reply.text.rstrip()]
+        rounds = [block for done in turn.reply.rounds for block in _round(done)]
+        blocks += [f"## {turn.number}. Question", _quoted(_question(turn)), "## Reply", *rounds]
+        blocks.append(turn.reply.text.rstrip())
     return "\n\n".join(blocks) + "\n"
+
+
+def _round(done: Round) -> list[str]:
+    """What the model said, called and was told before its reply."""
+    said = [done.text.rstrip()] if done.text.strip() else []
+    if not done.outcomes:
+        return [*said, _quoted(done.told)]
+    for one in done.outcomes:
+        said.append(f"### Called {plain_name(one.call.name)}: {one.state}")
+        said += [_verbatim(one.call.arguments, "json"), _verbatim(one.text, "text")]
+        said += [f"[{part!r}]" for part in one.parts if not isinstance(part, Text)]
+    return said
+
+
+def _verbatim(text: str, language: str) -> str:
+    """Fence a text with more backticks than it holds in a row."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _quoted(text: str) -> str:
@@ -57,7 +79,8 @@ def _notebook(conversation: Conversation) -> str:
     for turn in conversation.seen():
         # What went along stands in the question as text already; nothing in it shall be looked up again.
         source = f"%%kimi --raw\n{_question(turn)}"
-        data = {"text/html": turn.reply.html, "text/plain": turn.reply.text}
+        calls = "".join(f"{card.plain(one.call, one)}\n" for one in turn.reply.calls)
+        data = {"text/html": turn.reply.html, "text/plain": calls + turn.reply.text}
         output = {"output_type": "display_data", "data": data, "metadata": {}}
         cells.append(_cell(f"turn-{turn.number}", source, [output]))
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}

@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from kimi_magic import cell, kernel, models
+from kimi_magic import cell, kernel, models, request
 from kimi_magic.command import (
     Ask,
     Compact,
@@ -50,6 +50,8 @@ _WORDS = 48
 _MOST_ROWS = 200
 _SHORT = 400
 """Tokens that a summary and the question for it may well have."""
+_RESULTS = (8_000, 4_000, 2_000, 1_000, 500)
+"""Characters that the results of one round may have in the question for a summary, if more does not fit."""
 _RECENT = 64
 """Earlier requests that are compared, as in `prefix`: services do not keep what they have read for ever."""
 
@@ -108,12 +110,12 @@ def compact(asked: Compact) -> Report:
     turns = [turn for turn in conversation.turns if turn.number not in conversation.dropped]
     end = max(0, len(turns) - asked.keep)
     old, kept = turns[:end], turns[end:]
-    if len(old) < 2:  # noqa: PLR2004  # a summary of one turn is no shorter
+    if not old or (len(old) == 1 and _tokens(old) < _SHORT):  # a summary of one short turn is no shorter
         raise CommandError(
             f"There is nothing to compact: {len(turns)} turns, of which {asked.keep} are kept.",
             hint="%kimi history shows them; %kimi compact 0 keeps none.",
         )
-    before, past = _tokens(old), conversation.at(old[-1].number)
+    before, past = _tokens(old), _readable(conversation.at(old[-1].number))
     question = Ask(_SUMMARISE, options={"format": "markdown"}, history=False, context=Context(raw=True))
     if not asked.go:
         price = cell.preview(cell.current_shell(), question, past=past).price
@@ -124,7 +126,8 @@ def compact(asked: Compact) -> Report:
             f"{costs} After that each request is about {before:,} tokens shorter, less the summary's own.{few} "
             f"%kimi compact {asked.keep} --go does it; the old turns stay on their branch."
         )
-        title = f"Turns {old[0].number} to {old[-1].number} would become a summary, {len(kept)} would be kept"
+        which = f"Turn {old[0].number}" if len(old) == 1 else f"Turns {old[0].number} to {old[-1].number}"
+        title = f"{which} would become a summary, {len(kept)} would be kept"
         return Report(title, (), note=note)
     reply = cell.run(cell.current_shell(), question, past=past)
     if not reply.text.strip() or reply.cut:
@@ -136,7 +139,24 @@ def compact(asked: Compact) -> Report:
     note = (
         f"About {before:,} tokens became {after:,}{longer}. %kimi restore {head} goes back to the turns as they were."
     )
-    return Report(f"{len(old)} turns became a summary", (), note=note)
+    return Report(f"{'1 turn' if len(old) == 1 else f'{len(old)} turns'} became a summary", (), note=note)
+
+
+def _readable(past: Conversation) -> Conversation:
+    """Shorten what tools have told, in a copy of the conversation, until the model can read it and sum it up."""
+    values = kernel.resolve({"format": "markdown"})
+    chosen = kernel.model(values, kernel.place(values), dry=True)
+    whole = dict(past.tree)
+    for longest in _RESULTS:
+        if request.left(past.messages(), values, chosen) > _SHORT:
+            break
+        past.tree = {number: _shortened(turn, longest) for number, turn in whole.items()}
+    return past
+
+
+def _shortened(turn: Turn, longest: int) -> Turn:
+    rounds = tuple(replace(done, outcomes=request.fitted(done.outcomes, longest)) for done in turn.reply.rounds)
+    return replace(turn, reply=replace(turn.reply, rounds=rounds))
 
 
 def _tokens(turns: list[Turn]) -> int:

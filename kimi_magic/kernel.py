@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import os
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,14 +26,20 @@ from kimi_magic.settings import Secret, Settings
 if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.archive import Archive, Kept
+    from kimi_magic.context.description import Look
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
-    from kimi_magic.sent import Sent
+    from kimi_magic.mcp import Servers
+    from kimi_magic.mcp.servers import Server
+    from kimi_magic.schema import Output
+    from kimi_magic.sent import Item, Sent
     from kimi_magic.session import Asking, Session
-    from kimi_magic.store import Store
+    from kimi_magic.store import Egress, Store
+    from kimi_magic.tools import Tool
+    from kimi_magic.tools.toolbox import Toolbox
     from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
     from kimi_magic.wire import Request
 
@@ -70,6 +77,7 @@ class _State:
         self.journal: Journal | None = None
         self.transports: dict[object, Transport] = {}
         self.io: Any = None
+        self.servers: Servers | None = None
         self.local: Local | None = None
         self.local_is: tuple[str, str] = ("", "")
         self.starting = threading.Lock()
@@ -416,6 +424,62 @@ def gather(
     return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
+def toolbox(
+    wanted: Sequence[Any],
+    values: Settings,
+    namespace: MutableMapping[str, Any],
+    *,
+    approval: Callable[[Tool, str], bool] | None = None,
+    run: Callable[[str], object] | None = None,
+) -> Toolbox | None:
+    """Give what answers calls of these tools, None for none of them.
+
+    `wanted` are functions, or names of the namespace, of a built-in tool or "kernel", of an MCP server or its tool.
+    `approval` asks the user, `run` runs code where the user sees it. Raises CommandError.
+    """
+    if not wanted:
+        return None
+    from kimi_magic.context.description import Look
+    from kimi_magic.tools import named
+    from kimi_magic.tools.toolbox import Toolbox
+
+    chosen = model(values, place(values))
+    look = Look(guard(), pictures=chosen.vision is not False)
+    tools = named(wanted, namespace, tool_sets(namespace, look, run))
+    return Toolbox(tools, namespace, look, policy=values.approve, ask=approval)
+
+
+def tool_sets(
+    namespace: MutableMapping[str, Any], look: Look, run: Callable[[str], object] | None
+) -> dict[str, tuple[Tool, ...]]:
+    """Give the sets of tools that -t can name beside functions: the built-in ones, and those of each MCP server."""
+    from kimi_magic.tools.kernel_tools import kernel_tools
+
+    added = _state.servers.sets(look) if _state.servers is not None else {}
+    return {**added, "kernel": kernel_tools(namespace, look, run)}
+
+
+def tool_words() -> list[str]:
+    """Name what -t can name beside functions, without making any of it."""
+    added = _state.servers.all if _state.servers is not None else ()
+    return [
+        "kernel",
+        *(server.name for server in added),
+        *(f"{one.name}.{tool.own}" for one in added for tool in one.tools),
+    ]
+
+
+def servers() -> Servers:
+    """Give the MCP servers of this kernel; they are ended with the session."""
+    from kimi_magic.mcp import Servers
+
+    with _state.lock:
+        if _state.servers is None:
+            _state.servers = Servers(_record_call)
+            atexit.register(close)
+        return _state.servers
+
+
 def ask(
     question: Gathered | str,
     values: Settings,
@@ -425,6 +489,8 @@ def ask(
     past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
+    tools: Toolbox | None = None,
+    out: Output | None = None,
 ) -> Asking:
     """Send a question with these settings and give its events; see Session.ask for what it raises."""
     from kimi_magic.context.gathering import Gathered
@@ -433,12 +499,15 @@ def ask(
     gathered = (
         question if isinstance(question, Gathered) else gather(question, (), values, {}, new=new, history=history)
     )
+    chosen = model(values, where)
+    if out is not None and values.effort is None and chosen.thinking != "always":
+        values = replace(values, effort="off")  # thinking and a schema do not go together (wire.md §6.2)
     return current().ask(
         gathered.message,
         _guarded(values),
         journal(values).recording(transport(values, where), **_answering(values, where)),
-        model(values, where),
-        items=gathered.items,
+        chosen,
+        items=gathered.items + _declared(tools),
         new=new,
         history=history,
         past=past,
@@ -449,7 +518,18 @@ def ask(
         origin=_somewhere(origin),
         name=name,
         replay=_replay(values, where),
+        tools=tools,
+        out=out,
     )
+
+
+def _declared(tools: Toolbox | None) -> tuple[Item, ...]:
+    """The tools of a request as things that are sent: names, what they do, and the schemas of their arguments."""
+    from kimi_magic.messages import Text
+    from kimi_magic.sent import Item
+
+    functions = tools.functions if tools is not None else ()
+    return tuple(Item(f"tool {one.name}", "tool", (Text(one.description + one.schema),)) for one in functions)
 
 
 def preview(
@@ -461,6 +541,7 @@ def preview(
     past: Conversation | None = None,
     origin: Origin | None = None,
     name: str = "",
+    tools: Toolbox | None = None,
 ) -> Sent:
     """Give what `ask` would send, and send nothing; without an account too, where a model of Cloudflare's is named."""
     where = place(values)
@@ -470,7 +551,7 @@ def preview(
         gathered.message,
         _guarded(values),
         chosen,
-        items=gathered.items,
+        items=gathered.items + _declared(tools),
         new=new,
         history=history,
         past=past,
@@ -522,10 +603,23 @@ def _record(sent: Sent) -> None:
         )
         for item in sent.parts
     ]
+    _enter(entries)
+
+
+def _record_call(server: Server, tool: str, arguments: Mapping[str, Any]) -> None:
+    """Write down what a tool of an MCP server is given."""
+    from kimi_magic.store import Egress
+
+    size = len(json.dumps(arguments, ensure_ascii=False).encode())
+    where = server.target.url or "this machine"
+    _enter([Egress(time.time(), where, "", "tool", f"{server.name}.{tool}", "arguments", bytes=size)])
+
+
+def _enter(entries: Sequence[Egress]) -> None:
     try:
         ledger().record_all(entries)
     except KimiError as error:
-        warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
+        warnings.warn(f"{error.message} {error.hint}", stacklevel=3)
 
 
 def _require_nothing_private(sent: Sent) -> None:
@@ -560,6 +654,8 @@ def close() -> None:
         _state.closings += 1
         if _state.io is not None:
             _state.io.stop(*[carrier.close() for carrier in _state.transports.values()])
+        if _state.servers is not None:
+            _state.servers.close()
         if _state.local is not None:
             _state.local.close()
         if _state.store is not None:
@@ -568,7 +664,7 @@ def close() -> None:
             _state.counted = _state.session.books.counted
         _state.store = _state.journal = None
         _state.resumed = False
-        _state.session = _state.io = _state.local = None
+        _state.session = _state.io = _state.local = _state.servers = None
         _state.transports.clear()
         _state.configured.clear()
     atexit.unregister(close)

@@ -94,7 +94,7 @@ class KimiMagics(Magics):
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
         fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
-        journal, use, model, usage, budget, prefix, reset, config, help.
+        journal, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:

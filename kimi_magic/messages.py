@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-__all__ = ["Image", "Message", "Part", "Role", "Text", "Usage"]
+__all__ = ["Image", "Message", "Part", "Role", "Text", "ToolCall", "Usage"]
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 Detail = Literal["auto", "low", "high"]
 """As the service names it."""
 Number = TypeVar("Number", int, float)
@@ -38,15 +38,35 @@ class Image:
         return {self.media_type: self.data}
 
 
-Part = Text | Image
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A part that calls a tool; all three are the model's words. `arguments` should be a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+    @property
+    def text(self) -> str:
+        """The call as a line of Python would write it, for people and for estimates of its size."""
+        return f"{self.name}({self.arguments})"
+
+
+Part = Text | Image | ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation, made of parts."""
+    """One message of a conversation, made of parts.
+
+    `answers` is the id of the call whose result a tool message is; `thinking` what the model wrote before its calls,
+    which some services want back with them.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    answers: str = ""
+    thinking: str = ""
 
     @classmethod
     def of(cls, role: Role, text: str) -> Message:
@@ -57,6 +77,11 @@ class Message:
     def text(self) -> str:
         """All text of the message."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls that it makes."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
     @property
     def images(self) -> tuple[Image, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kimi_magic.errors import UnknownModel
-from kimi_magic.messages import Image, Message, Text, Usage
+from kimi_magic.messages import Image, Message, Part, Usage
 
 __all__ = [
     "DEFAULT",
@@ -179,7 +179,7 @@ def estimate_messages(messages: Iterable[Message]) -> tuple[int, int]:
     least = most = 0
     for message in messages:
         for part in message.parts:
-            one, other = estimate(part.text) if isinstance(part, Text) else (IMAGE_TOKENS, base64_size(part) // 4)
+            one, other = estimate(part.text) if not isinstance(part, Image) else (IMAGE_TOKENS, base64_size(part) // 4)
             least, most = least + one, most + max(one, other)
     return least, most
 
@@ -189,7 +189,7 @@ def base64_size(image: Image) -> int:
     return (len(image.data) + 2) // 3 * 4
 
 
-def tokens(part: Text | Image) -> int:
+def tokens(part: Part) -> int:
     """Estimate the tokens of a part: one likely number, to show.
 
     Characters a token: Latin letters and spaces 4 (OpenAI's rule of thumb for English), Chinese, Japanese and Korean

@@ -60,11 +60,33 @@ OPTIONS = (
     Option(("--cells",), "inputs and outputs of this notebook's cells: 2:5, 3,7, -2:, all", metavar="CELLS"),
     Option(("--raw",), "{{ }} is text like any other"),
     Option(("--dry-run",), "show what would be sent, and its price where known; send nothing"),
+    Option(
+        ("-t", "--tools"),
+        "functions that the model may call, by name: load,plot; kernel: look at the notebook's variables, run code; "
+        "an MCP server, or one of its tools: files,files.read; `%kimi tools` lists all",
+        metavar="NAMES",
+        many=True,
+    ),
+    Option(
+        ("--approve",),
+        "calls that want your approval: ask, all (agree to them all), none",
+        "approve",
+        "POLICY",
+        settings.APPROVALS,
+    ),
+    Option(("--rounds",), "most rounds of calls, after which the model has to reply", "rounds", "N"),
+    Option(
+        ("-o", "--out"),
+        'what the reply has to be: a type such as list[Row], fields as "name, age int, tags list[str]", like=df; '
+        "DEST receives the value",
+        metavar="TYPE",
+    ),
     Option(("-m", "--model"), "ask this model: a short name such as k2.6, or a full id", "model", "NAME"),
     Option(("-s", "--system"), "a system message, from this question on", "system", "TEXT"),
     Option(
         ("-f", "--format"),
-        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html",
+        "how the reply is shown: markdown, text, code (its code goes into the next cell, not run), json, html; "
+        "table: rows asked for with -o become a dataframe",
         "format",
         "FORMAT",
         settings.FORMATS,
@@ -107,6 +129,8 @@ WORDS = {
     "private": "columns that never leave the kernel: %kimi private df ssn email; --release NAME; alone it lists them",
     "egress": "the ledger of what left this kernel: when, where to, which columns; %kimi egress all: of every kernel",
     "journal": "recorded replies; %kimi journal save FILE.kimi.jsonl: those that this kernel used; load FILE; clear",
+    "tools": "what -t can name: functions of the notebook, the built-in tools, those of MCP servers",
+    "mcp": "MCP servers: %kimi mcp add NAME COMMAND ARGUMENTS, or NAME URL; remove NAME; alone it lists them",
     "use": "where questions go: %kimi use local | cloudflare | auto | URL",
     "model": "which model is asked: %kimi model NAME; alone it lists the known ones",
     "usage": "tokens and cost: of each reply, conversation, kernel, day; --plot: as a picture, too; --all: all turns",

@@ -56,9 +56,9 @@ class Round:
 class Break:
     """What kept the service from finding more: which part, how, and about how many tokens were read again for it.
 
-    `part` is "system message", "turn 2", "turns 2 to 4", "turn 2's question", "turn 2's question, its part df", "turn
-    1's reply", "effort", or empty where it is no part of the request. `pause` is in seconds since the earlier request,
-    where it was evicted.
+    `part` is "tool load", "system message", "turn 2", "turns 2 to 4", "turn 2's question", "turn 2's question, its part
+    df", "turn 1's reply", "effort", or empty where it is no part of the request. `pause` is in seconds since the
+    earlier request, where it was evicted.
     """
 
     how: How
@@ -143,12 +143,8 @@ def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
     tokens = _possible(log[best], one, common, known) if best is not None else 0
     broke = None
     if better and place is not None:
-        same_model = log[place].request.model == one.request.model
-        broke = Break(
-            "other affinity" if same_model else "model changed",
-            "",
-            _again(one, other.tokens - max(common.tokens, one.usage.cached)),
-        )
+        how, part = _elsewhere(log[place], one)
+        broke = Break(how, part, _again(one, other.tokens - max(common.tokens, one.usage.cached)))
     elif best is not None:
         broke = _broken(log[best], one, common, tokens, known)
     turn = one.turn(len(one.request.messages))
@@ -165,7 +161,22 @@ def _best(log: Sequence[Round], one: Round, among: Sequence[int], known: _Known)
 
 
 def _warm(earlier: Round, one: Round) -> bool:
-    return (earlier.request.model, earlier.affinity) == (one.request.model, one.affinity)
+    """Whether the service may find what they have in common: tools stand before all messages."""
+    before, now = earlier.request, one.request
+    return (before.model, earlier.affinity, before.tools) == (now.model, one.affinity, now.tools)
+
+
+def _elsewhere(earlier: Round, one: Round) -> tuple[How, str]:
+    """Say why a service does not find what two requests have in common."""
+    if earlier.request.model != one.request.model:
+        return "model changed", ""
+    if earlier.affinity != one.affinity:
+        return "other affinity", ""
+    before = {tool.name: tool for tool in earlier.request.tools}
+    now = {tool.name: tool for tool in one.request.tools}
+    how: How = "inserted" if now.keys() > before.keys() else "removed" if now.keys() < before.keys() else "changed"
+    names = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    return how, f"tools {', '.join(names)}" if len(names) > 1 else f"tool {names[0]}"
 
 
 def _common(one: Request, other: Request, known: _Known) -> _Common:
@@ -274,7 +285,7 @@ def _item(old: Message, new: Message, names: dict[Message, tuple[Item, ...]]) ->
 
 
 def _beside(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    return tuple(item for item in items if item.kind != "question")
+    return tuple(item for item in items if item.kind not in ("question", "tool"))
 
 
 def _named(items: tuple[Item, ...], wanted: Item) -> bool:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from kimi_magic.messages import Part, Text
+from kimi_magic.messages import Image, Part
 
 __all__ = [
     "body",
@@ -123,7 +123,7 @@ def verbatim(text: str, title: str = "") -> str:
 
 def part(shown: Part) -> str:
     """Give a part of a message exactly as it is: a text, or a picture."""
-    if isinstance(shown, Text):
+    if not isinstance(shown, Image):
         return verbatim(shown.text)
     source = f"data:{escape(shown.media_type)};base64,{base64.b64encode(shown.data).decode()}"
     return f'<img alt="{escape(repr(shown))}" style="{_PICTURE}" src="{source}">'
@@ -131,7 +131,7 @@ def part(shown: Part) -> str:
 
 def plain(parts: Iterable[Part]) -> str:
     """Give parts as text for a terminal; a picture is named."""
-    return printable("\n".join(one.text if isinstance(one, Text) else f"[{one!r}]" for one in parts))
+    return printable("\n".join(one.text if not isinstance(one, Image) else f"[{one!r}]" for one in parts))
 
 
 def titled(title: str, html: str) -> str:

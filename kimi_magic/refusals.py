@@ -25,6 +25,7 @@ from kimi_magic.wire import Failure
 __all__ = ["error_of", "temporary"]
 
 _DAILY = "daily free allocation"
+_UNMET = "JSON Mode couldn't be met"
 _SERVER_FAILURE = 500
 _ONCE = {8005}
 _RETRIED = {3001, 3007, 3008, 3021, 3040, 3043, 3046}
@@ -114,6 +115,8 @@ _BY_STATUS: Mapping[int, tuple[type[KimiError], str]] = {
 def error_of(failure: Failure, *, broken: bool = False) -> KimiError:
     """Make our error of what a server said. `broken`: it came inside a reply that had begun."""
     kind, hint = _BY_CODE.get(failure.code or 0, (None, ""))
+    if _UNMET in failure.message:  # with a code or none, instead of a reply or inside of one
+        kind, hint, broken = RequestRefused, "Ask for a simpler type.", False
     if kind is None:
         kind, hint = _BY_STATUS.get(failure.status or 0, (None, ""))
     if kind is None:

@@ -18,10 +18,13 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from kimi_magic import present
+from kimi_magic import card, present
+from kimi_magic.calls import Outcome
 from kimi_magic.errors import Interrupted
 from kimi_magic.events import Event, TextDelta
+from kimi_magic.messages import ToolCall
 from kimi_magic.models import LOCAL
+from kimi_magic.values import table_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -54,8 +57,11 @@ _PATIENCE = 0.5
 class View(Protocol):
     """What paints one reply."""
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event | Outcome) -> None:
         """Paint one event, or put it off."""
+
+    def calling(self, call: ToolCall) -> None:
+        """Show that a tool runs now, before it does: what it prints comes after."""
 
     def finish(self, reply: Reply) -> None:
         """Paint the end: the reply is whole, or cut."""
@@ -66,14 +72,21 @@ def play(asking: Asking, view: View) -> Reply:
 
     Raises what the question raises, after what had arrived was painted; Interrupted on Ctrl-C.
     """
+    if asking.tools is not None:
+        asking.tools.starting = view.calling
+    told: set[str] = set()
     try:
         with asking:
             for event in asking:
                 view.take(event)
+                told |= {event.call.id} if isinstance(event, Outcome) else set()
     except KeyboardInterrupt:
         reply = asking.reply
-        raise Interrupted(reply if reply.text or reply.thinking else None) from None
+        raise Interrupted(None if reply.empty else reply) from None
     finally:
+        for outcome in asking.reply.calls:
+            if outcome.call.id not in told:  # it was stopped, or never begun
+                view.take(outcome)
         view.finish(asking.reply)
     return asking.reply
 
@@ -157,7 +170,10 @@ def _call(function: Callable[[], None]) -> None:
 class QuietView:
     """Paints nothing."""
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event | Outcome) -> None:
+        """Paint nothing."""
+
+    def calling(self, call: ToolCall) -> None:
         """Paint nothing."""
 
     def finish(self, reply: Reply) -> None:
@@ -187,15 +203,26 @@ class TerminalView:
     def __init__(self, draft: Draft, write: Callable[[str], Any], *, stream: bool, thinking: bool) -> None:
         self._draft = draft
         self._write = write
-        self._held: list[TextDelta] | None = None if stream else []
+        self._held: list[TextDelta] | None = None if stream and draft.partial is None else []
         self._thinking = thinking
         self._status = ""
         self._tty = sys.stdout.isatty()
         self._last = ""
 
-    def take(self, event: Event) -> None:
+    def calling(self, call: ToolCall) -> None:
+        """Say that a tool runs now."""
+        self._say("")
+        self._end_line()
+        self._status = ""
+        self._write(self._dim(card.plain(call)) + "\n")
+
+    def take(self, event: Event | Outcome) -> None:
         """Write text at once, anything else to the line that is overwritten."""
-        if isinstance(event, TextDelta) and self._held is not None:
+        if isinstance(event, Outcome):
+            self._say("")
+            self._end_line()
+            self._write(self._dim(card.plain(event.call, event)) + "\n")
+        elif isinstance(event, TextDelta) and self._held is not None:
             self._held.append(event)
         elif isinstance(event, TextDelta):
             self._say("")
@@ -206,6 +233,10 @@ class TerminalView:
             sys.stdout.flush()
         elif not self._draft.has_text:
             self._say(status_of(self._draft))
+
+    def _end_line(self) -> None:
+        self._write("" if self._last in ("", "\n") else "\n")
+        self._last = ""
 
     def _say(self, status: str) -> None:
         if status == self._status or not self._tty:
@@ -221,11 +252,14 @@ class TerminalView:
     def finish(self, reply: Reply) -> None:
         """Write what was held back, the notice and the footer."""
         self._say("")
-        held, self._held = self._held or (), None
+        held, self._held = (self._held or ()) if reply.value is None else (), None
         for event in held:
             self.take(event)
         if not _has_something(reply):
             return
+        if reply.value is not None:
+            self._write(f"{reply.plain}\n")
+            self._last = "\n"
         end = "" if self._last in ("", "\n") else "\n"
         notice = "".join(f"{line}\n" for line in (reply.notice, reply.remark) if line)
         badges = "".join(f"[{badge}] " for badge in reply.badges)
@@ -243,10 +277,13 @@ class CellView:
         # Imported while the request is on its way, so that the first token finds everything ready.
         from kimi_magic import markdown
 
+        self._new_document = markdown.Document
         self._document = markdown.Document()
         self._draft = draft
+        self._cards: dict[str, DisplayHandle | None] = {}
         # Blocks are a matter of Markdown; the other formats are painted as one text until they are complete.
-        self._whole_text: list[str] | None = None if draft.format in ("markdown", "code") else []
+        blocks = draft.format in ("markdown", "code") and draft.partial is None
+        self._whole_text: list[str] | None = None if blocks else []
         self._thinking = thinking
         self._others = others
         self._handle = handle
@@ -259,8 +296,55 @@ class CellView:
         self._status = ""
         self._changed = False
 
-    def take(self, event: Event) -> None:
+    def calling(self, call: ToolCall) -> None:
+        """Show the card of a call that runs now."""
+        self._end_segment()
+        self._card(call, None)
+
+    def _card(self, call: ToolCall, outcome: Outcome | None) -> None:
+        bundle = {"text/html": present.page(card.html(call, outcome)), "text/plain": card.plain(call, outcome)}
+
+        def send() -> None:
+            handle = self._cards.get(call.id)
+            if handle is None:
+                self._cards[call.id] = _show(bundle, live=True)
+            else:
+                handle.update(bundle, raw=True)
+
+        (self._others.ours if self._others is not None else _call)(send)
+
+    def _end_segment(self) -> None:
+        """Leave what was said before calls as it is; what is said after them gets an output of its own."""
+        said = self._draft.round
+        if self._handle is None and not (said.text or said.thinking):
+            return
+        html = "".join([self._opening(), *self._block, self._document.tail().html])
+        if self._whole_text is not None:
+            html = self._opening() + present.body("".join(self._whole_text), "text")
+        if html:
+            source = "".join(self._block_source) + self._document.tail().source or "".join(self._whole_text or ())
+            self._put(present.style() + html, source)
+        else:
+            self._retract()
+        self._begin_segment()
+
+    def _begin_segment(self) -> None:
+        self._document = self._new_document()
+        self._block, self._block_source = [], []
+        if self._whole_text is not None:
+            self._whole_text = []
+        self._handle = None
+        self._frozen = self._text = self._sent = 0
+        self._due = 0.0
+        self._status = ""
+        self._changed = False
+
+    def take(self, event: Event | Outcome) -> None:
         """Take one event; paint when it is time and something has changed."""
+        if isinstance(event, Outcome):
+            self._end_segment()
+            self._card(event.call, event)
+            return
         if isinstance(event, TextDelta):
             if not self._text:
                 self._due = 0.0  # the first word waits for nothing
@@ -286,7 +370,7 @@ class CellView:
             html, source = tail.html, "".join(self._block_source) + tail.source
         else:
             source = "".join(self._whole_text)
-            html = present.body(source, "text")
+            html = self._partial(source)
         self._due = start + _EVERY
         pieces = [self._opening(_SHORT_THINKING), *self._block, html]
         size = sum(map(len, pieces)) + len(source) + _ENVELOPE
@@ -294,6 +378,12 @@ class CellView:
             return
         self._put("".join(pieces), source)
         self._due = start + max(_EVERY, _COST_FACTOR * (time.monotonic() - start))
+
+    def _partial(self, source: str) -> str:
+        """Show a reply that is no Markdown and still on its way: the rows that have come, or its text."""
+        rows = self._draft.partial(source) if self._draft.partial is not None else []
+        table = table_of(rows)
+        return present.body(source, "text") if table is None else table.html
 
     def _freeze(self) -> None:
         """Give finished blocks an output of their own once there are enough of them."""
@@ -342,7 +432,7 @@ class CellView:
             self._retract()
         elif not self._frozen:
             self._publish(self._whole(reply))
-        elif self._others is not None and not self._others.seen:
+        elif self._others is not None and not self._others.seen and not self._cards:
             from IPython.display import clear_output
 
             clear_output(wait=True)
@@ -354,7 +444,8 @@ class CellView:
     def _whole(self, reply: Reply) -> dict[str, str]:
         shown = reply if self._thinking else reply.without_thinking
         # The document has rendered nearly all of it already; the other formats are rendered now.
-        return shown.bundle(shown.html_around(self._document.html()) if self._whole_text is None else shown.html)
+        markdown = self._whole_text is None and shown.value is None
+        return shown.bundle(shown.html_around(self._document.html() if markdown else shown.body))
 
     def _finish_blocks(self, reply: Reply) -> None:
         tail = self._document.tail()
@@ -397,7 +488,7 @@ def status_of(draft: Draft) -> str:
 
 
 def _has_something(reply: Reply) -> bool:
-    return bool(reply.text or reply.thinking or not reply.cut)
+    return bool(not reply.empty or not reply.cut)
 
 
 def _show(bundle: dict[str, str], *, live: bool = False) -> DisplayHandle | None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kimi_magic import models, present
+from kimi_magic import card, models, present
+from kimi_magic.calls import Outcome, Round
 from kimi_magic.events import (
     Event,
     Finish,
@@ -20,8 +21,9 @@ from kimi_magic.events import (
     ThinkingDelta,
     ToolCallDelta,
 )
-from kimi_magic.messages import Usage
+from kimi_magic.messages import ToolCall, Usage
 from kimi_magic.sent import Sent
+from kimi_magic.values import plain_of, table_of
 
 __all__ = ["Draft", "Reply", "Timing"]
 
@@ -53,7 +55,10 @@ class Reply:
     given for it, part by part; `remark` what became of earlier turns. `budget` names the budget that allowed no more
     than `max_tokens`, empty where none did. `recorded` is empty, or says when or in which file this reply was recorded:
     then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `exchanges` are the
-    journal's keys of what was exchanged for it. `str(reply)` is the text.
+    journal's keys of what was exchanged for it. `rounds` are those before the last, with the calls of tools and what
+    came of them; text and thinking are the last one's, `usage` is that of all. `tool_calls` are the calls that were not
+    run. `value` is what the text stands for, where a type was asked for, and `frame` the same as a dataframe, where
+    that is rows. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -65,7 +70,7 @@ class Reply:
     timing: Timing = Timing()
     request_id: str = ""
     max_tokens: int = 0
-    tool_calls: tuple[tuple[str, str, str], ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
     format: str = "markdown"
     badges: tuple[str, ...] = ()
     charged: bool = True
@@ -74,6 +79,9 @@ class Reply:
     budget: str = ""
     recorded: str = ""
     exchanges: tuple[str, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    value: Any = field(default=None, compare=False)
+    frame: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -91,6 +99,16 @@ class Reply:
     def cut(self) -> bool:
         """Whether it ended before the model had ended it."""
         return self.finish == "cut"
+
+    @property
+    def calls(self) -> tuple[Outcome, ...]:
+        """Every call of a tool with what came of it, in order."""
+        return tuple(outcome for each in self.rounds for outcome in each.outcomes)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all has come."""
+        return not (self.text or self.thinking or self.rounds)
 
     @property
     def cost(self) -> float | None:
@@ -136,6 +154,8 @@ class Reply:
             return f"{limit}{'. Raise --max-tokens for more.' if self._has_room else ', all that the model can write.'}"
         if self.finish == "content_filter":
             return "The service's content filter ended this reply."
+        if self.tool_calls:
+            return f"The model wanted to go on calling tools ({self.tool_calls[0].name}); --rounds allows more."
         if not self.text.strip():
             return "The model ended without writing a reply."
         if self.format == "json":
@@ -180,8 +200,25 @@ class Reply:
 
     @property
     def html(self) -> str:
-        """The whole reply as one piece of safe HTML, with its stylesheet."""
-        return self.html_around(present.body(self.text, self.format) if self.text.strip() else "")
+        """The whole reply as one piece of safe HTML, with its stylesheet: the rounds before the last one, too."""
+        last = self.html_around(self.body)
+        return "".join(map(_round_html, self.rounds)) + last
+
+    @property
+    def body(self) -> str:
+        """The reply itself as HTML: what it stands for, where a type was asked for, else its text."""
+        if self.value is not None:
+            table = table_of(self.value)
+            return present.body(plain_of(self.value), "text") if table is None else table.html
+        return present.body(self.text, self.format) if self.text.strip() else ""
+
+    @property
+    def plain(self) -> str:
+        """The same for a terminal."""
+        if self.value is None:
+            return present.printable(self.text)
+        table = table_of(self.value)
+        return present.printable(plain_of(self.value)) if table is None else str(table)
 
     def html_around(self, body: str) -> str:
         """The same, around a body that was made already."""
@@ -205,7 +242,13 @@ class Reply:
 
     def bundle(self, html: str) -> dict[str, str]:
         """HTML for a notebook, and the source for everything else, a terminal among them."""
-        return {"text/html": html, "text/plain": present.printable(self.text) or self.notice}
+        return {"text/html": html, "text/plain": self.plain or self.notice}
+
+
+def _round_html(done: Round) -> str:
+    said = present.body(done.text, "markdown") if done.text.strip() and done.outcomes else ""
+    cards = "".join(card.html(outcome.call, outcome) for outcome in done.outcomes)
+    return present.page(said, cards or present.remark("The reply did not fit; it was asked for again."))
 
 
 @dataclass(slots=True)
@@ -221,12 +264,17 @@ class Draft:
     remark: str = ""
     budget: str = ""
     recorded: str = ""
+    value: Any = None
+    frame: Any = None
+    partial: Callable[[str], list[Any]] | None = None
+    rounds: list[Round] = field(default_factory=list)
     clock: Callable[[], float] = time.perf_counter
     _text: list[str] = field(default_factory=list)
     _thinking: list[str] = field(default_factory=list)
     _calls: dict[int, list[str]] = field(default_factory=dict)
     _finished: Finished | None = None
     _usage: Usage = Usage()
+    _earlier: Usage = Usage()
     _answered_by: str = ""
     _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
@@ -267,6 +315,15 @@ class Draft:
             case _:
                 pass
 
+    def again(self, done: Round) -> None:
+        """Begin another round, after this one."""
+        self.rounds.append(done)
+        self._earlier += self._usage
+        self._usage = Usage()
+        self._finished = self._first = self._first_text = self._end = None
+        for pieces in (self._text, self._thinking, self._calls):
+            pieces.clear()
+
     def _elapsed(self) -> float:
         return self.clock() - self._start
 
@@ -274,6 +331,11 @@ class Draft:
         """Note the end of a reply that will get no Finished."""
         if self._end is None:
             self._end = self._elapsed()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model has ended this round."""
+        return self._finished is not None
 
     @property
     def has_text(self) -> bool:
@@ -299,7 +361,15 @@ class Draft:
 
     @property
     def reply(self) -> Reply:
-        """The sum so far."""
+        """The sum so far, of all rounds."""
+        last = self.round
+        return replace(
+            last, usage=self._earlier + last.usage, rounds=tuple(self.rounds), value=self.value, frame=self.frame
+        )
+
+    @property
+    def round(self) -> Reply:
+        """The sum of this round alone."""
         reply = Reply(
             text="".join(self._text),
             thinking="".join(self._thinking),
@@ -309,7 +379,7 @@ class Draft:
             timing=Timing(self._first, self._first_text, self.elapsed),
             request_id=self._request_id,
             max_tokens=self.max_tokens,
-            tool_calls=tuple((call[0], call[1], call[2]) for call in self._calls.values()),
+            tool_calls=tuple(ToolCall(*call) for call in self._calls.values()),
             format=self.format,
             badges=self.badges,
             charged=self.charged,

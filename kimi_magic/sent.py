@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kimi_magic import models, present
-from kimi_magic.messages import Message, Part, Text
+from kimi_magic.messages import Image, Message, Part, Text
 from kimi_magic.report import Report
 
 __all__ = ["Item", "Sent"]
@@ -61,7 +61,7 @@ class Item:
 
 
 def _size(part: Part) -> int:
-    return len(part.text.encode("utf-8", "replace")) if isinstance(part, Text) else models.base64_size(part)
+    return models.base64_size(part) if isinstance(part, Image) else len(part.text.encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Sent:
     def summary(self) -> str:
         """It in a few words: what went beside the question, and what was kept back; empty for neither."""
         redacted = sum(item.redacted for item in self.items)
-        things = [item.source for item in self.items if item.kind != "question"]
+        things = [item.source for item in self.items if item.kind not in ("question", "tool", "schema")]
         shown = [*things[:4], *([f"{len(things) - 4} more"] if len(things) > 4 else ())]  # noqa: PLR2004  # one line
         secrets = f"{' · ' if shown else ''}{redacted} redacted" if redacted else ""
         return (f"saw {', '.join(shown)}" if shown else "") + secrets

@@ -5,51 +5,33 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kimi_magic import models
+from kimi_magic import request as compose
 from kimi_magic.archive import Archive
+from kimi_magic.asking import Answering, Asking, Plan
 from kimi_magic.books import Books, Hold
 from kimi_magic.conversation import NOWHERE, Conversation, Origin, Position, Turn
-from kimi_magic.errors import CommandError, KimiError, TooLarge
-from kimi_magic.events import Event, Idle
-from kimi_magic.iothread import Feed, IOThread
+from kimi_magic.errors import CommandError, KimiError
+from kimi_magic.iothread import IOThread
 from kimi_magic.messages import Message, Usage
 from kimi_magic.models import Model
 from kimi_magic.prefix import Round
-from kimi_magic.reply import Draft, Reply
+from kimi_magic.reply import Reply
 from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
-from kimi_magic.transport import Limits, Transport
+from kimi_magic.transport import Transport
 from kimi_magic.wire import Request
 
 if TYPE_CHECKING:
     from kimi_magic.journal import Replay
+    from kimi_magic.schema import Output
 
 __all__ = ["Asking", "Session"]
-
-_LEAST_OUTPUT = 256
-_OUTPUT_BESIDE_PICTURES = 4_096
-"""A reply's limit where pictures might fill the window, if the service counts them in the dearest way."""
-_LAST_WORDS = 0.05
-"""Seconds that a cut reply waits for what it has cost; the connection closes in a third of that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """What becomes of a reply that has ended: the turn it completes, unless `keep` is false, and the money held for it.
-
-    With `aside` it is asked in another conversation than the one in use, which stays in use.
-    """
-
-    conversation: Conversation
-    turn: Turn
-    hold: Hold
-    keep: bool
-    aside: bool
 
 
 class Session:
@@ -59,11 +41,13 @@ class Session:
         self._io = io
         self._turn = threading.Lock()
         self._owner = 0
+        self._open: weakref.WeakSet[Asking] = weakref.WeakSet()  # of the thread whose turn it is
         self.conversation = Conversation()
         self.conversations = {self.conversation.name: self.conversation}
         self.books = books or Books()
         self.requests: list[Round] = []
         self.last_sent: Sent | None = None
+        self.schemaless: set[tuple[str, str]] = set()  # endpoints and models that take no JSON Schema
         self._told = False
         self.archive: Archive | None = None
 
@@ -85,6 +69,8 @@ class Session:
         origin: Origin = NOWHERE,
         name: str = "",
         replay: Callable[[Request], Replay | None] | None = None,
+        tools: Answering | None = None,
+        out: Output | None = None,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
@@ -93,46 +79,54 @@ class Session:
         `name` asks in another conversation.
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
         Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
-        replays the reply, nothing is sent, recorded or billed. Raises CommandError for what cannot be sent, TooLarge
-        where it cannot fit the model's window by any estimate, BudgetReached, and what `replay` raises.
+        replays the reply, nothing is sent, recorded or billed. The model may call `tools`, whose results it is sent in
+        further rounds; its reply has to be what `out` says, or it is asked once to mend it. A tool may ask as well,
+        with `history=False`. Raises CommandError for what cannot be sent, TooLarge where it cannot fit the model's
+        window by any estimate, BudgetReached, and what `replay` raises.
         """
-        if self._owner == threading.get_ident():
-            raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
-        hold = Hold()
+        nested = self._owner == threading.get_ident()
+        if nested and any(one.arriving for one in self._open):
+            raise CommandError(
+                "A reply is still arriving in this cell.",
+                hint="Ask again when it is complete; `close()` ends a stream.",
+            )
+        if nested and history:
+            raise CommandError(
+                "A tool cannot ask in the conversation: the question that called it is not answered yet.",
+                hint="history=False asks outside of any; so does a function of @kimi_magic.fn.",
+            )
         try:
-            self._turn.acquire()
-            self._owner = threading.get_ident()
+            if not nested:
+                self._turn.acquire()
+                self._owner = threading.get_ident()
             conversation = past or self._conversation_for(name, new=new, history=history)
             place = conversation.position(origin)
-            before = conversation.seen(place.parent)
             opening = conversation.opening(question, settings.system, place.parent)
-            wanted = _request(conversation.messages(place.parent) + opening, settings, model)
-            recorded = ""
-            if replay is not None and (found := replay(wanted)) is not None:
-                transport, recorded, record = found, found.recorded, None
-                endpoint, charged, badges = "replayed from the journal", False, (*found.badges, *badges)
-            request, hold = self.books.admit(wanted, settings.budget, charged=charged)
-            sent = _sent(before, opening, items, request, endpoint, charged=charged)
-            if record is not None:
-                record(sent)
-            self.last_sent = sent
-            draft = Draft(
-                request.model,
-                request.max_tokens,
-                settings.format,
-                badges,
+            turn = Turn(opening, Reply(), parent=place.parent, origin=origin)
+            plan = Plan(
+                conversation,
+                turn,
+                settings,
+                model,
+                transport,
+                endpoint,
                 charged,
-                sent,
-                remark=self._remark(conversation, place, origin, question),
-                budget=str(settings.budget) if request.max_tokens < wanted.max_tokens else "",
-                recorded=recorded,
+                badges,
+                record,
+                replay,
+                tools,
+                out,
+                keep=history,
+                aside=bool(name),
+                nested=nested,
             )
-            turn = Turn(opening, draft.reply, parent=place.parent, origin=origin)
-            keeping = Keeping(conversation, turn, hold, keep=history, aside=bool(name))
-            return Asking(self, keeping, request, transport, settings, draft)
+            asking = Asking(self, plan, items, self._remark(conversation, place, origin, question))
+            self._open.add(asking)
+            return asking  # noqa: TRY300  # Ctrl-C may come up to here
         except BaseException:
-            self.books.release(hold)
-            if self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another thread's turn
+            if (
+                not nested and self._owner == threading.get_ident()
+            ):  # not where Ctrl-C ended the wait for another thread's turn
                 self._give_turn()
             raise
 
@@ -160,10 +154,10 @@ class Session:
         parent = conversation.position(origin).parent
         before = conversation.seen(parent)
         opening = conversation.opening(question, settings.system, parent)
-        request = _request(conversation.messages(parent) + opening, settings, model)
+        request = compose.request(conversation.messages(parent) + opening, settings, model)
         if recorded is not None and (when := recorded(request)):
             endpoint, charged = f"replayed from the journal ({when}): nothing is sent", False
-        return replace(_sent(before, opening, items, request, endpoint, charged=charged), dry=True)
+        return replace(compose.sent(before, opening, items, request, endpoint, charged), dry=True)
 
     def room(
         self,
@@ -269,165 +263,31 @@ class Session:
         self._owner = 0
         self._turn.release()
 
-    def _ended(self, keeping: Keeping, request: Request, reply: Reply) -> None:
-        conversation, turn = keeping.conversation, replace(keeping.turn, reply=reply)
-        turns = tuple(each.number for each in conversation.seen(turn.parent))
+    def _ended(self, plan: Plan, reply: Reply) -> None:
+        """Put a reply that has ended, cut or whole, in its place, and let the next question come."""
+        conversation, turn = plan.conversation, replace(plan.turn, reply=reply)
         try:
-            if turn.messages and keeping.keep:
-                turns = (*turns, conversation.append(turn).number)
+            if turn.messages and plan.keep:
+                conversation.append(turn)
                 self._name(conversation)
                 self.save(conversation)
-                if not keeping.aside:
+                if not plan.aside:
                     self.conversation = conversation
-            self._log(reply, request, conversation.affinity, turns)
-            self.books.settle(keeping.hold, reply, reply.sent.endpoint if reply.sent else "", conversation.id)
         finally:
-            self._give_turn()
+            if not plan.nested:
+                self._give_turn()
 
-    def _log(self, reply: Reply, request: Request, affinity: str, turns: tuple[int, ...]) -> None:
-        if reply.text or reply.thinking or reply.usage != Usage():
+    def _count(self, plan: Plan, request: Request, reply: Reply, hold: Hold) -> None:
+        """Enter one round in the books, and in the log of what was sent."""
+        if reply.text or reply.thinking or reply.tool_calls or reply.usage != Usage():
             items = reply.sent.items if reply.sent else ()
-            replayed = bool(reply.recorded)
+            affinity, replayed = plan.conversation.affinity, bool(reply.recorded)
+            turns = tuple(each.number for each in plan.conversation.seen(plan.turn.parent))
+            if plan.keep:
+                turns = (*turns, plan.conversation.next_number)
             self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed, turns))
+        self.books.settle(hold, reply, plan.endpoint, plan.conversation.id)
 
     def reset(self) -> None:
         """Begin a new conversation; the usage stays, and so does the old one, under its name."""
         self.switch(Conversation(self._fresh_name()))
-
-
-class Asking:
-    """A question that was sent: its events as they come, the reply so far, and the way to stop it.
-
-    Iterate it once. It ends with an error of ours, or when the reply is complete, or after `close` on any thread.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        keeping: Keeping,
-        request: Request,
-        transport: Transport,
-        settings: Settings,
-        draft: Draft,
-    ) -> None:
-        self._session = session
-        self._keeping = keeping
-        self._lock = threading.Lock()
-        self._closed = False
-        self.request = request
-        self.draft = draft
-        limits = Limits(
-            settings.connect_timeout, settings.first_timeout, settings.idle_timeout, settings.timeout, settings.retries
-        )
-        self._feed: Feed[Event] = session._io.feed(  # noqa: SLF001  # the two are one thing in two lifetimes
-            lambda emit: transport.stream(request, keeping.conversation.affinity, limits, emit)
-        )
-
-    @property
-    def reply(self) -> Reply:
-        """The reply so far; whole once the events have ended."""
-        return self.draft.reply
-
-    def __iter__(self) -> Asking:
-        return self
-
-    def __next__(self) -> Event:
-        try:
-            event = next(self._feed) or Idle()
-        except KimiError as error:
-            self.close()
-            if self.reply.text or self.reply.thinking:
-                error.reply = self.reply
-                error.hint = f"What had arrived is kept, marked as cut. {error.hint}"
-            raise
-        except StopIteration:
-            self.close()
-            raise
-        self.draft.add(event)
-        return event
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        # Ctrl-C can come between the sending and the `with`; then nobody else can give the turn back.
-        if hasattr(self, "_feed"):
-            self.close()
-
-    def close(self) -> None:
-        """End it: a reply that is not complete is cut, stays in the conversation, and its connection is closed."""
-        with self._lock:  # held to the end: who comes second finds everything done
-            if self._closed:
-                return
-            self._closed = True
-            try:
-                self._feed.close()
-                for event in self._feed.rest(_LAST_WORDS):
-                    self.draft.add(event)
-            finally:
-                self.draft.stop()
-                self._session._ended(self._keeping, self.request, self.reply)  # noqa: SLF001  # see above
-
-
-def _request(messages: tuple[Message, ...], settings: Settings, model: Model) -> Request:
-    if settings.effort == "off" and model.thinking == "always":
-        raise CommandError(f"{model.id} always thinks.", hint="Ask with --effort low, or choose another model.")
-    if model.vision is False and any(message.images for message in messages):
-        raise CommandError(
-            f"{'The local model' if model.id == models.LOCAL else model.id} does not see pictures, and this holds one.",
-            hint="Ask one that does (-m k2.6), or leave pictures out: --detail none; --new leaves earlier ones behind.",
-        )
-    try:
-        "\n".join(message.text for message in messages).encode()
-    except UnicodeEncodeError:
-        raise CommandError(
-            "The question holds half of a character (a lone surrogate), which cannot be sent.",
-            hint="It comes from text decoded with errors='surrogateescape' or cut in the middle of an emoji.",
-        ) from None
-    return Request(
-        model.id,
-        messages,
-        _max_tokens(messages, settings.max_tokens, model),
-        settings.temperature,
-        settings.top_p,
-        settings.effort,
-    )
-
-
-def _max_tokens(messages: tuple[Message, ...], wanted: int | None, model: Model) -> int:
-    """Clamp the reply's limit: the service refuses a request whose input and limit together pass the window."""
-    least, most = models.estimate_messages(messages)
-    if least >= model.window:
-        raise TooLarge(
-            f"The conversation is about {least:,} tokens at least; {model.id} holds {model.window:,}.",
-            hint="Begin a new conversation with --new, or shorten the question.",
-        )
-    pictures = any(message.images for message in messages)
-    room = max(_OUTPUT_BESIDE_PICTURES if pictures else _LEAST_OUTPUT, model.window - most)
-    return min(wanted or model.usual, model.output, room)
-
-
-def _sent(
-    before: tuple[Turn, ...],
-    opening: tuple[Message, ...],
-    items: tuple[Item, ...],
-    request: Request,
-    endpoint: str,
-    *,
-    charged: bool,
-) -> Sent:
-    question = opening[-1]
-    return Sent(
-        question,
-        items or (Item("question", "question", question.parts),),
-        tuple(message for turn in before for message in turn.messages),
-        tuple(item for turn in before if turn.reply.sent for item in turn.reply.sent.items),
-        opening[0].text if len(opening) > 1 else "",
-        request.model,
-        endpoint,
-        charged,
-        request.max_tokens,
-    )

@@ -12,15 +12,28 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from kimi_magic.budget import Budget
 from kimi_magic.errors import CommandError, SettingError
 
-__all__ = ["EFFORTS", "FORMATS", "LOOPBACK", "RERUNS", "Secret", "Settings", "field_help", "gather", "parse", "resolve"]
+__all__ = [
+    "APPROVALS",
+    "EFFORTS",
+    "FORMATS",
+    "LOOPBACK",
+    "RERUNS",
+    "Secret",
+    "Settings",
+    "field_help",
+    "gather",
+    "parse",
+    "resolve",
+]
 
-FORMATS = ("markdown", "text", "code", "json", "html")
+FORMATS = ("markdown", "text", "code", "json", "html", "table")
+APPROVALS = ("ask", "all", "none")
 EFFORTS = ("off", "low", "medium", "high")
 APIS = ("run", "chat")
 RERUNS = ("replay", "ask", "always", "only")
@@ -200,7 +213,9 @@ class Settings:
     temperature: float | None = _setting(None, _number(0, 2), "0 to 2")
     top_p: float | None = _setting(None, _number(0, 1), "0 to 1")
     effort: str | None = _setting(None, _one_of(*EFFORTS), "thinking: off, low, medium, high")
-    format: str = _setting("markdown", _one_of(*FORMATS), "how a reply is shown: markdown, text, code, json, html")
+    format: str = _setting(
+        "markdown", _one_of(*FORMATS), "how a reply is shown: markdown, text, code, json, html, table"
+    )
     resume: str = _setting("off", _one_of("off", "auto"), "auto: the notebook's last conversation goes on by itself")
     stream: bool = _setting(True, _yes_no, "paint while the reply arrives; off: one display at the end")  # noqa: FBT003
     thinking: bool = _setting(True, _yes_no, "show the thinking, folded")  # noqa: FBT003
@@ -209,6 +224,10 @@ class Settings:
     )
     replay_pace: str = _setting("at once", _one_of("at once", "recorded"), "how a replay comes: at once, recorded")
     journal: str = _setting("", _text, "a file of recordings (.kimi.jsonl) to replay from", portable=False)
+    rounds: int = _setting(8, _whole(0, 100), "most rounds of tool calls for one question; then the model has to reply")
+    approve: Literal["ask", "all", "none"] = _setting(
+        "ask", _one_of(*APPROVALS), "calls of tools that want approval: ask, all, none", portable=False
+    )
     timeout: float | None = _setting(None, _seconds, "longest time for one reply, in seconds")
     connect_timeout: float = _setting(10.0, _seconds, "longest wait for a connection, in seconds")
     first_timeout: float = _setting(120.0, _seconds, "longest wait for the first byte of a reply, in seconds")

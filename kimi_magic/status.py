@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kimi_magic import command, history, kernel, models, settings, spending
+from kimi_magic import command, history, kernel, models, settings, spending, toolkit
 from kimi_magic.command import Journal, Private, Show
 from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.options import WORDS
@@ -31,6 +31,8 @@ _LEDGER_COLUMNS = 8
 def answer(asked: command.Command, namespace: dict[str, Any]) -> Report | Sent:
     """Do what a `%kimi` line says, and tell of it."""
     match asked:
+        case Show.TOOLS:
+            return toolkit.tools(namespace)
         case command.Show():
             return _SHOWN[asked]()
         case command.Private():
@@ -326,6 +328,7 @@ _ANSWERS: dict[type, Callable[[Any], Report | Sent]] = {
     command.ShowSent: lambda asked: sent(asked.turn),
     command.Ledger: lambda asked: egress(everything=asked.everything),
     command.Journal: journal,
+    command.Mcp: toolkit.mcp,
     command.Use: lambda asked: use(asked.endpoint),
     command.SetModel: lambda asked: model(asked.name),
     command.SetBudget: lambda asked: spending.budget(asked.text),

@@ -397,7 +397,7 @@ class Store:
         """Set the file aside and begin a new one, unless another kernel has done so already."""
         path = (self.path or _home() / FILE).absolute()
         self.close()
-        if path.exists() and path.stat().st_ino == self._inode:
+        if path.exists() and path.stat().st_ino == self._inode and not _is_whole(path, self._patience):
             self._say(f"{path} {why}; it is kept as {_set_aside(path).name}, and a new one is begun.")
         self._connection = self._opened(_prepared(path.parent, path.name))
         return self._connection
@@ -487,6 +487,20 @@ def _take_step(connection: sqlite3.Connection) -> None:
         for statement in MIGRATIONS[done]:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {done + 1}")
+
+
+def _is_whole(path: Path, patience: float) -> bool:
+    """Look once more: a file that another kernel is just making looks damaged for a moment."""
+    try:
+        connection = _connected(path, patience)
+    except sqlite3.DatabaseError:
+        return False
+    try:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
 
 
 def _set_aside(path: Path) -> Path:

@@ -170,7 +170,7 @@ class HttpTransport:
                         clock.reschedule(asyncio.get_running_loop().time() + limits.idle)
 
                     response.stream = _Watched(response.stream, touch)
-                    await _read(response, emit)
+                    await _read(response, emit, tools=bool(request.tools))
         except TimeoutError:
             what, limit, name = (
                 ("went silent", limits.idle, "idle") if heard else ("has not answered", limits.first, "first")
@@ -241,19 +241,19 @@ class _Watched(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-async def _read(response: httpx.Response, emit: Emit) -> None:
+async def _read(response: httpx.Response, emit: Emit, *, tools: bool) -> None:
     if response.status_code != httpx.codes.OK:
         failure = wire.decode_failure(response.status_code, response.headers, await response.aread())
         raise _Refused(failure, response.headers.get("retry-after"))
     request_id = response.headers.get("cf-ai-req-id") or response.headers.get("cf-ray") or ""
     if "text/event-stream" in response.headers.get("content-type", ""):
-        await _read_stream(response, request_id, emit)
+        await _read_stream(response, request_id, emit, tools=tools)
     else:
-        await _read_body(response, request_id, emit)
+        await _read_body(response, request_id, emit, tools=tools)
 
 
-async def _read_stream(response: httpx.Response, request_id: str, emit: Emit) -> None:
-    decoder = wire.Decoder()
+async def _read_stream(response: httpx.Response, request_id: str, emit: Emit, *, tools: bool) -> None:
+    decoder = wire.Decoder(tools=tools)
     emit(Started(request_id))
     begun = False
     metered = time.monotonic()
@@ -279,10 +279,10 @@ async def _read_stream(response: httpx.Response, request_id: str, emit: Emit) ->
         raise refusals.error_of(failure, broken=True) from None
 
 
-async def _read_body(response: httpx.Response, request_id: str, emit: Emit) -> None:
+async def _read_body(response: httpx.Response, request_id: str, emit: Emit, *, tools: bool) -> None:
     """Read JSON that came although a stream was asked for: a whole reply, or an error under HTTP 200."""
     try:
-        events = wire.decode_body(await response.aread())
+        events = wire.decode_body(await response.aread(), tools=tools)
     except wire.Failed as failed:
         raise _Refused(_identified(failed.failure, request_id), response.headers.get("retry-after")) from None
     emit(Started(request_id))

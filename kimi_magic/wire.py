@@ -16,20 +16,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta, ToolCallDelta
-from kimi_magic.messages import Message, Part, Text, Usage
+from kimi_magic.events import Event, Finish, Finished, Metered, TextDelta, ThinkingDelta
+from kimi_magic.fragments import Fragments
+from kimi_magic.leaks import Leaks, Opened, Piece
+from kimi_magic.messages import Image, Message, Text, Usage
 
 __all__ = [
     "Decoder",
     "Dialect",
     "Failed",
     "Failure",
+    "Form",
+    "Function",
     "Request",
     "canonical",
     "decode_body",
     "decode_failure",
     "encode",
     "encode_message",
+    "message_as_sent",
 ]
 
 Dialect = Literal["run", "chat", "openai"]
@@ -37,10 +42,28 @@ Dialect = Literal["run", "chat", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """A tool as a request declares it; `schema` is the canonical JSON of its arguments' schema."""
+
+    name: str
+    description: str
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a reply has to be: JSON by this schema (canonical JSON), or any JSON object where `schema` is empty."""
+
+    name: str = ""
+    schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request: what is asked of which model. None means: not sent, the model's own default holds.
 
-    `wanted` is the limit that a budget has made smaller to `max_tokens`, 0 where none has.
+    `tools` are sorted by name; with `final` the model is asked to call none of them. `wanted` is the limit that a
+    budget has made smaller to `max_tokens`, 0 where none has.
     """
 
     model: str
@@ -49,6 +72,9 @@ class Request:
     temperature: float | None = None
     top_p: float | None = None
     effort: str | None = None
+    tools: tuple[Function, ...] = ()
+    final: bool = False
+    form: Form | None = None
     wanted: int = 0
 
 
@@ -76,7 +102,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
     Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
     """
     body: dict[str, Any] = {
-        "messages": [_message(message) for message in request.messages],
+        "messages": [message_as_sent(message, thinks=dialect != "openai") for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
@@ -90,12 +116,18 @@ def encode(request: Request, dialect: Dialect) -> bytes:
         body["top_p"] = request.top_p
     if request.effort is not None:
         body |= _effort(request.effort)
+    if request.tools:
+        body["tools"] = [_function(function) for function in request.tools]
+    if request.final:
+        body["tool_choice"] = "none"
+    if request.form is not None:
+        body["response_format"] = _form(request.form)
     return canonical(body)
 
 
 def encode_message(message: Message) -> bytes:
     """Give the canonical bytes of one message, as they stand in a request."""
-    return canonical(_message(message))
+    return canonical(message_as_sent(message))
 
 
 def canonical(value: dict[str, Any]) -> bytes:
@@ -103,16 +135,42 @@ def canonical(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _message(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": _content(message)}
+def _function(function: Function) -> dict[str, Any]:
+    declared = {"name": function.name, "description": function.description, "parameters": json.loads(function.schema)}
+    return {"type": "function", "function": declared}
+
+
+def _form(form: Form) -> dict[str, Any]:
+    """Wrapped, as Kimi's own schema documents it (wire.md §6.2)."""
+    if not form.schema:
+        return {"type": "json_object"}
+    schema = {"name": form.name, "schema": json.loads(form.schema), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def message_as_sent(message: Message, *, thinks: bool = True) -> dict[str, Any]:
+    """Content beside calls is "" and never null, which the service refuses; thinking goes back with calls alone."""
+    shape: dict[str, Any] = {"role": message.role, "content": _content(message)}
+    if message.answers:
+        shape["tool_call_id"] = message.answers
+    if message.calls:
+        shape["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+    if message.thinking and thinks:
+        shape["reasoning_content"] = message.thinking
+    return shape
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
     """Plain text where there is nothing else: every server knows that."""
-    return [_part(part) for part in message.parts] if message.images else message.text
+    if not message.images:
+        return message.text
+    return [_part(part) for part in message.parts if isinstance(part, Text | Image)]
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Text | Image) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     url = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
@@ -137,23 +195,29 @@ _REASONS: Mapping[str, Finish] = {
 
 
 class Decoder:
-    """Frames of one stream → events. `feed` each frame's data; `end` when the stream has ended."""
+    """Frames of one stream → events. `feed` each frame's data; `end` when the stream has ended.
 
-    def __init__(self) -> None:
+    Where the request declared `tools`, calls are looked for in the text, too: Kimi's control tokens leak into it.
+    """
+
+    def __init__(self, *, tools: bool = False) -> None:
         self._usage: dict[str, Any] = {}
         self._reason: str | None = None
         self._model = ""
         self._legacy = False
         self._done = False
-        self._calls: set[int] = set()
+        self._leaks: dict[type[TextDelta | ThinkingDelta], Leaks] = (
+            {TextDelta: Leaks(), ThinkingDelta: Leaks()} if tools else {}
+        )
+        self._fragments = Fragments()
 
     def feed(self, data: str, event: str = "") -> list[Event]:
         """Decode one frame; raise Failed for an error frame and for one that is not JSON."""
         if data == "[DONE]":
             self._done = True
-            return []
+            return self._rest()
         try:
-            frame = json.loads(data)
+            frame = _loads(data)
         except ValueError:
             raise Failed(Failure(f"A frame of the reply is not JSON: {data[:80]!r}")) from None
         if not isinstance(frame, dict):
@@ -179,38 +243,46 @@ class Decoder:
         choice = choices[0]
         self._note(choice.get("usage"))
         self._reason = choice.get("finish_reason") or self._reason
-        return self._delta(choice.get("delta") or choice.get("message") or {})
+        events = self._delta(choice.get("delta") or choice.get("message") or {})
+        return [*events, *self._rest()] if self._reason else events
 
     def _read_legacy(self, frame: dict[str, Any]) -> list[Event]:
         """Frames of the older models: `{"response": "text"}`, ended by `[DONE]` alone."""
-        response = frame.get("response")
-        if response is None:
+        if frame.get("response") is None and not frame.get("tool_calls"):
             return []
         self._legacy = True
-        text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False)
-        return [TextDelta(text)] if text else []
+        return self._delta(_from_legacy(frame))
 
     def _delta(self, delta: dict[str, Any]) -> list[Event]:
         events: list[Event] = []
         if thinking := delta.get("reasoning_content") or delta.get("reasoning"):
-            events.append(ThinkingDelta(_text(thinking)))
+            events += self._written(ThinkingDelta, _text(thinking))
         if content := delta.get("content"):
-            events.append(TextDelta(_text(content)))
+            if not self._leaks and isinstance(content, str):  # nearly every frame of a long reply
+                events.append(TextDelta(content))
+            else:
+                events += self._written(TextDelta, _text(content))
         for call in delta.get("tool_calls") or ():
-            events += self._call(call)
+            events += self._fragments.take(call)
         return events
 
-    def _call(self, call: dict[str, Any]) -> list[Event]:
-        function = call.get("function") or {}
-        index = call.get("index") or 0
-        id_, name, arguments = call.get("id") or "", function.get("name") or "", function.get("arguments") or ""
-        if not isinstance(arguments, str):  # older models give an object
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        if name:
-            self._calls.add(index)
-        elif index not in self._calls or not arguments:
-            return []  # the empty finaliser fragment opens no call
-        return [ToolCallDelta(index, id_, name, arguments)]
+    def _written(self, kind: type[TextDelta | ThinkingDelta], text: str) -> list[Event]:
+        return self._sorted(kind, self._leaks[kind].take(text)) if self._leaks else [kind(text)]
+
+    def _rest(self) -> list[Event]:
+        """What was held back because it might have become a call."""
+        return [event for kind, leaks in self._leaks.items() for event in self._sorted(kind, leaks.rest())]
+
+    def _sorted(self, kind: type[TextDelta | ThinkingDelta], found: list[Piece | Opened]) -> list[Event]:
+        events: list[Event] = []
+        for one in found:
+            if isinstance(one, Opened):
+                events.append(self._fragments.opened(kind, one.id, one.name))
+            elif one.call:
+                events.append(self._fragments.more(kind, one.text))
+            else:
+                events.append(kind(one.text))
+        return events
 
     def _note(self, usage: object) -> None:
         """Keep the last value of each count: every frame carries a running total, never to be summed."""
@@ -236,15 +308,16 @@ class Decoder:
         return Finished(_REASONS.get(str(reason), "stop"), _usage_of(self._usage), self._model)
 
 
-def decode_body(body: bytes) -> list[Event]:
-    """Decode a whole reply given as JSON; raise Failed for an error body."""
-    decoder = Decoder()
+def decode_body(body: bytes, *, tools: bool = False) -> list[Event]:
+    """Decode a whole reply given as JSON; raise Failed for an error body. `tools` as for a Decoder."""
+    decoder = Decoder(tools=tools)
     frame = _object(body)
     if frame is None:
         raise Failed(Failure(f"The server answered without JSON: {_words(body)}"))
     inner = _unwrap(frame)
-    if "choices" not in inner and inner.get("response") is not None and frame.get("success") is not False:
-        frame = {**inner, "choices": [{"message": {"content": inner["response"]}, "finish_reason": "stop"}]}
+    legacy = inner.get("response") is not None or inner.get("tool_calls")
+    if "choices" not in inner and legacy and frame.get("success") is not False:
+        frame = {**inner, "choices": [{"message": _from_legacy(inner), "finish_reason": "stop"}]}
     events = decoder.take(frame)
     return [*events, decoder.end()]
 
@@ -266,15 +339,35 @@ def _words(body: bytes) -> str:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        frame = json.loads(body)
+        frame = _loads(body.decode("utf-8-sig"))
     except ValueError:
         return None
     return frame if isinstance(frame, dict) else None
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _loads(text: str) -> Any:
+    """Decode JSON; half a surrogate pair becomes U+FFFD: it has no UTF-8, and nothing could be sent after it."""
+    value = json.loads(text)
+    if _HALF.search(text) is None:
+        return value
+    return json.loads(
+        json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
 def _unwrap(frame: dict[str, Any]) -> dict[str, Any]:
     inner = frame.get("result")
     return inner if "choices" not in frame and isinstance(inner, dict) else frame
+
+
+def _from_legacy(frame: dict[str, Any]) -> dict[str, Any]:
+    """Give what an older model wrote as a message; JSON mode makes an object of its response."""
+    said = frame.get("response")
+    text = said if said is None or isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    return {"content": text, "tool_calls": frame.get("tool_calls")}
 
 
 def _text(content: Any) -> str:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from kimi_magic import kernel as ours
 from kimi_magic.local import launch
 from tests.harness.kernel import Kernel
 
@@ -72,6 +73,16 @@ def environment(server: Local, home: Path) -> dict[str, str]:
         "KIMI_HOME": str(home),
         "KIMI_RERUN": "always",
     }
+
+
+@pytest.fixture
+def here(environment: dict[str, str]) -> Iterator[pytest.MonkeyPatch]:
+    """Asks from this process as a script does; its environment can be changed further."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield patch
+        ours.close()
 
 
 @pytest.fixture(scope="module")

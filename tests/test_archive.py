@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kimi_magic.archive import Archive, turn_from, turn_to
 from kimi_magic.conversation import Conversation, Origin, Turn
 from kimi_magic.errors import StoreError
-from kimi_magic.messages import Image, Message, Text, Usage
+from kimi_magic.messages import Image, Message, Text, ToolCall, Usage
 from kimi_magic.reply import Reply, Timing
 from kimi_magic.sent import Item, Sent
 from kimi_magic.store import FILE, Store
@@ -49,7 +49,7 @@ def turn(text: str, *, picture: bool = False, parent: int = 0) -> Turn:
         Timing(0.5, 0.75, 1.5),
         "ray",
         9,
-        (("id", "name", "{}"),),
+        (ToolCall("id", "name", "{}"),),
         badges=("local model",),
         sent=sent,
         remark="again",

@@ -19,6 +19,8 @@ VALUES = {
     "top_p": "0.25",
     "effort": "low",
     "rerun": "always",
+    "approve": "all",
+    "rounds": "3",
     "timeout": "2m",
 }
 

@@ -164,6 +164,19 @@ def test_the_oldest_turns_become_a_summary_after_telling_what_it_saves(three: Ke
     assert asked(seen) == ["a <<say re a>>", "b <<say re b>>", "c <<say re c>>", "e"]
 
 
+def test_one_long_turn_becomes_a_summary_even_where_no_question_fits_any_more(kernel: Kernel, seen: Seen) -> None:
+    kernel.run("def much() -> str:\n    'Give much.'\n    return 'word ' * 2_000")
+    run(kernel, "a", f"%%kimi -q -t much -m k2.6\n{'<<tool much>><<then>>' * 8}<<say Read.>>")
+    assert "TooLarge" in run(kernel, "b", "%%kimi -q -m local\nand now").text
+    assert "Turn 1 would become a summary" in kernel.run("%kimi compact 0").text
+    seen.clear()
+    cell = kernel.run("%kimi compact 0 --go")
+    assert "1 turn became a summary" in cell.text
+    assert len(str(seen.last()["body"])) < 3 * 8_192
+    assert run(kernel, "b", "%%kimi -q -m local\n<<say on>>").ok
+    assert asked(seen)[1:] == ["<<say on>>"]
+
+
 def test_a_summary_that_fails_changes_nothing(three: Kernel, seen: Seen) -> None:
     assert "nothing to compact" in three.run("%kimi compact").text
     three.run("%config KimiMagics.temperature = 2\n%config KimiMagics.timeout = '1ms'")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kimi_magic import wire
 from kimi_magic.errors import CommandError, NotRecorded, SettingError
 from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.journal import Journal, files, packing
@@ -641,6 +642,27 @@ def test_any_exchange_comes_back_from_a_file(asked: list[tuple[str, list[packing
     assert files.loads(written) == exchanges
 
 
+@given(st.lists(replies, min_size=1, max_size=4))
+def test_any_dialogue_with_tools_comes_back_and_is_told_once(rounds: list[list[packing.Timed]]) -> None:
+    messages: list[Any] = [{"role": "user", "content": "hi"}]
+    exchanges = []
+    for number, timed in enumerate(rounds):
+        packed = packing.pack(timed, packing.PAINT)
+        asked = {"messages": list(messages), "model": "m", "tools": [{"type": "function"}]}
+        exchanges.append((asked, packed))
+        ids = [f"{number}:{n}" for n in {event.index for _, event in timed if isinstance(event, ToolCallDelta)}]
+        said = packing.said_by(packing.unpack(packed), ids)
+        assert said is not None
+        messages.append(json.loads(packing.to_json(wire.message_as_sent(said))))
+        messages += [{"role": "tool", "content": "ok", "tool_call_id": id_} for id_ in ids]
+        messages.append({"role": "user", "content": "and then?"})
+    written = files.dumps(exchanges)
+    assert files.loads(written) == exchanges
+    lines = [json.loads(line) for line in written.removesuffix("\n").split("\n")]
+    assert [line.get("after") for line in lines] == [None, *range(1, len(rounds))]
+    assert not any(message["role"] == "assistant" for line in lines for message in line["messages"])
+
+
 GOOD = files.dumps(
     [(json.loads(canonical(request())), packing.pack([(0.0, TextDelta("a")), (0.1, Finished("stop", Usage()))]))]
 )
@@ -650,6 +672,8 @@ SPOILT = {
     "is not known": GOOD.replace('"ask"', '"new": 1, "ask"'),
     "goes on from line 7": GOOD.replace('"ask"', '"after": 7, "ask"'),
     "goes on from line '1'": GOOD.replace('"ask"', '"after": "1", "ask"'),
+    "does not call 2 tools": GOOD.replace('"ask"', '"after": 1, "ids": ["a", "b"], "ask"'),
+    "line 1 declares no tools": GOOD.replace('"ask"', '"tools": 1, "ask"'),
     "does not finish": GOOD.replace('"finish": "stop"', '"text": [], "pace": []'),
     "finish with 'cut'": GOOD.replace('"stop"', '"cut"'),
     "the pace tells of 3 characters": GOOD.replace("[[0.0, 1]]", "[[0.0, 3]]"),

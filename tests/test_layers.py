@@ -24,6 +24,8 @@ LAYERS = [
     "models",
     # pure functions
     "command",
+    "fragments",
+    "leaks",
     "wire",
     "refusals",
     "highlight",
@@ -33,13 +35,20 @@ LAYERS = [
     "present",
     "bars",
     "report",
+    "schema",
+    "declaration",
     "sent",
+    "calls",
+    "card",
+    "values",
     "reply",
     "prefix",
     "context",
+    "tools",
     # input and output
     "store",
     "iothread",
+    "mcp",
     "transport",
     "journal",
     # state
@@ -47,6 +56,8 @@ LAYERS = [
     "conversation",
     "archive",
     "exports",
+    "request",
+    "asking",
     "session",
     "local",
     "kernel",
@@ -54,8 +65,12 @@ LAYERS = [
     "others",
     "render",
     "cell",
+    "progress",
+    "mapping",
+    "function",
     "history",
     "spending",
+    "toolkit",
     "status",
     "completer",
     "cell_input",
@@ -67,9 +82,11 @@ LAYERS = [
 ONLY_IN = {
     "httpx": {"transport"},
     "httpx_sse": {"transport"},
-    "asyncio": {"iothread", "transport", "journal", "kernel"},
-    "nest_asyncio2": set(),
-    "IPython": {"others", "render", "cell", "completer", "cell_input", "magics", "session", "__init__"},
+    "asyncio": {"iothread", "transport", "journal", "kernel", "tools"},
+    "nest_asyncio2": {"tools"},
+    "mcp": {"mcp"},
+    "httpx2": {"mcp"},
+    "IPython": {"others", "render", "cell", "progress", "completer", "cell_input", "magics", "session", "__init__"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
 }
@@ -148,15 +165,29 @@ def test_foreign_packages_stay_where_they_belong() -> None:
     assert wrong == []
 
 
+def test_one_module_drives_event_loops_from_inside() -> None:
+    knows = {
+        path.stem
+        for path in files()
+        if layer(path) == "tools"
+        for name in imported(path)
+        if name.split(".")[0] in ("asyncio", "nest_asyncio2")
+    }
+    assert knows == {"loops"}
+
+
 def test_public_names_are_pinned() -> None:
     assert sorted(kimi_magic.__all__) == [
         "Interrupted",
+        "InvalidReply",
         "KimiError",
         "Reply",
         "ask",
         "describe",
+        "fn",
         "load_ipython_extension",
         "private",
+        "tool",
         "unload_ipython_extension",
     ]
     assert all(getattr(kimi_magic, name) for name in kimi_magic.__all__)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.harness.kernel import Kernel
 
-HEAVY = ["httpx", "ipywidgets", "pandas", "pydantic", "markdown_it", "nh3", "anyio", "nest_asyncio2", "kimi_magic.wire"]
-HEAVY += ["narwhals", "PIL", "sqlite3", "kimi_magic.context.guard"]
+HEAVY = ["httpx", "ipywidgets", "pandas", "pydantic", "markdown_it", "nh3", "anyio", "nest_asyncio2", "mcp"]
+HEAVY += ["kimi_magic.wire", "narwhals", "PIL", "sqlite3", "kimi_magic.context.guard"]
 
 STATE = """
 def state():

@@ -98,6 +98,7 @@ def test_every_option_is_documented_and_tested() -> None:
     here = {*OPTIONS, "format", "timeout", "new", "no_history", "quiet"}
     here |= {"session"}  # in test_history.py
     here |= {"rerun"}  # in test_journal.py
+    here |= {"tools", "approve", "rounds", "out"}  # in test_tools.py and test_structured.py
     here |= {"context", "rows", "columns", "full", "detail", "cells", "raw", "dry_run"}  # in test_context.py
     assert {option.name for option in options.OPTIONS} == here
 

@@ -225,3 +225,17 @@ def test_what_was_dropped_or_resumed_is_told_in_a_kernel(kernel: Kernel) -> None
 
 def test_nothing_asked_is_told(kernel: Kernel) -> None:
     assert "Nothing was asked yet" in kernel.run("%kimi prefix").text
+
+
+def test_tools_that_come_and_go_are_told(kernel: Kernel) -> None:
+    kernel.run("def load(): ...\ndef plot(): ...")
+    long = "word " * 600
+    for tools in ("-t load", "-t load,plot", "-t plot", ""):
+        kernel.run(f"%%kimi -q {tools}\n{long}")
+    told = kernel.value("[row[6] for row in get_ipython().run_line_magic('kimi', 'prefix').rows]")
+    assert [text.partition(",")[0] for text in told] == [
+        "the first of its conversation",
+        "tool plot inserted",
+        "tool load removed",
+        "tool plot removed",
+    ]

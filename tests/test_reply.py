@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kimi_magic.events import Finished, Metered, Started, TextDelta, ThinkingDelta, ToolCallDelta
-from kimi_magic.messages import Usage
+from kimi_magic.messages import ToolCall, Usage
 from kimi_magic.reply import Draft, Reply, Timing
 
 
@@ -28,7 +28,7 @@ def test_a_draft_is_the_sum_of_its_events() -> None:
         Finished("stop", Usage(1, 0, 2), "kimi-k2.6"),
     ).reply
     assert (reply.text, reply.thinking, reply.finish, reply.request_id) == ("Hello", "hm", "stop", "id-1")
-    assert reply.tool_calls == (("f:0", "f", "{}"),)
+    assert reply.tool_calls == (ToolCall("f:0", "f", "{}"),)
     assert reply.timing == Timing(first=1.0, text=2.0, total=3.0)
     assert reply.answered_by == "kimi-k2.6"
 

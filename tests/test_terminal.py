@@ -60,6 +60,14 @@ def test_the_reply_is_in_out_and_in_a_variable(ipython: pexpect.spawn[str]) -> N
     assert "'Hello' 'stop'" in run(ipython, "print(repr(r.text), repr(r.finish))")
 
 
+def test_a_value_is_shown_bare(ipython: pexpect.spawn[str]) -> None:
+    shown = run(ipython, 'r = %kimi ask -o "value int" <<say {"value": 77}>>')
+    assert re.search(r"^value +77$", shown, re.MULTILINE)
+    shown = run(ipython, 'r = %kimi ask -o int <<say {"value": 77}>>')
+    assert re.search(r"^77$", shown, re.MULTILINE)
+    assert '{"value"' not in shown.replace("<<say {", "")
+
+
 def test_text_comes_as_it_arrives(ipython: pexpect.spawn[str]) -> None:
     ipython.sendline("%kimi ask <<say one two>><<pause 20 after 1>>")
     ipython.expect("\none")

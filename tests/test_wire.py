@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kimi_magic import wire
-from kimi_magic.events import Finished, TextDelta, ThinkingDelta, ToolCallDelta
+from kimi_magic.events import Event, Finished, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.messages import Image, Message, Text, Usage
 
 HELLO = (Message.of("system", "Be brief."), Message.of("user", "Grüße, 你好 {x} %s $1"))
@@ -167,6 +170,121 @@ def test_tool_calls_open_once_and_empty_finalisers_open_none() -> None:
         ToolCallDelta(0, "functions.f:0", "f", ""),
         ToolCallDelta(0, "", "", '{"a":'),
         ToolCallDelta(0, "", "", "1}"),
+    ]
+
+
+def called(*fragments: dict[str, Any], tools: bool = False) -> list[tuple[str, str, str]]:
+    """Feed fragments of calls; id, name and arguments of each call that they make."""
+    decoder = wire.Decoder(tools=tools)
+    return made(event for fragment in fragments for event in decoder.feed(chunk({"tool_calls": [fragment]})))
+
+
+def made(events: Iterable[Event]) -> list[tuple[str, str, str]]:
+    """The calls that events make."""
+    calls: dict[int, list[str]] = {}
+    for event in events:
+        if isinstance(event, ToolCallDelta):
+            call = calls.setdefault(event.index, [event.id, event.name, ""])
+            call[2] += event.arguments
+    return [(id_, name, arguments) for id_, name, arguments in calls.values()]
+
+
+def fragment(arguments: Any = "", *, name: str = "", **more: Any) -> dict[str, Any]:
+    return {"function": {"name": name or None, "arguments": arguments}, **more}
+
+
+@pytest.mark.parametrize(
+    "fragments",
+    [
+        [fragment(name="f"), fragment("1"), fragment(name="g"), fragment("2"), fragment()],  # no index, no id
+        [fragment("1", name="f", index=0, id="a"), fragment("2", name="g", index=0, id="b")],  # one index for both
+        [fragment(name="f", index=0), fragment(name="g", index=1), fragment("2", index=1), fragment("1", index=0)],
+        [fragment("1", name="f", index=0), fragment(name="f", index=0), fragment("2", name="g", index=1)],  # repeated
+        [fragment(1, name="f"), fragment(2, name="g")],
+        [{"name": "f", "arguments": 1}, {"name": "g", "arguments": 2}],  # as older models have it
+        [fragment(name="f", index=0), fragment("1"), fragment(name="g", index=1), fragment("2")],
+    ],
+)
+def test_two_calls_are_told_apart_in_every_shape(fragments: list[dict[str, Any]]) -> None:
+    assert [call[1:] for call in called(*fragments)] == [("f", "1"), ("g", "2")]
+
+
+def test_the_same_tool_is_called_twice_where_ids_or_indices_differ() -> None:
+    twice = [("a", "f", "1"), ("b", "f", "2")]
+    assert called(fragment("1", name="f", id="a"), fragment("2", name="f", id="b")) == twice
+    assert called(*(fragment(n, name="f", index=0, id=id_) for n, id_ in (("1", "a"), ("2", "b")))) == twice
+    assert [call[2] for call in called(fragment({}, name="f"), fragment({}, name="f"))] == ["{}", "{}"]
+
+
+def test_arguments_of_no_call_and_empty_fragments_are_left_out() -> None:
+    assert called(fragment("1"), fragment(index=3), fragment("1", index=4), {"id": None, "function": None}) == []
+
+
+LEAKED = (
+    'So:<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{"a": "<|"}'
+    "<|tool_call_end|> <|tool_call_begin|> functions.g:1 <|tool_call_argument_begin|>{}<|tool_call_end|>"
+    "<|tool_calls_section_end|>"
+)
+
+
+def read(*texts: str, field: str = "content", tools: bool = True) -> tuple[str, list[tuple[str, str, str]]]:
+    """Feed the pieces of a text: what is left of it, and the calls."""
+    decoder = wire.Decoder(tools=tools)
+    events = [event for text in texts for event in decoder.feed(chunk({field: text}))] + decoder.feed(STOP)
+    return "".join(event.text for event in events if isinstance(event, TextDelta | ThinkingDelta)), made(events)
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+@given(cuts=st.sets(st.integers(0, len(LEAKED))))
+def test_leaked_control_tokens_are_calls_however_the_text_is_cut(field: str, cuts: set[int]) -> None:
+    pieces = [LEAKED[a:b] for a, b in pairwise([0, *sorted(cuts), len(LEAKED)])]
+    calls = [("functions.f:0", "f", '{"a": "<|"}'), ("functions.g:1", "g", "{}")]
+    assert read(*pieces, field=field) == ("So:", calls)
+
+
+def test_control_tokens_are_text_where_no_tool_was_declared() -> None:
+    assert read(LEAKED, tools=False) == (LEAKED, [])
+
+
+@given(st.lists(st.sampled_from(["<", "<|", "tool_call", "s_section", "_begin", "_argument", "|>", " ", "a<b", "\n"])))
+def test_text_that_is_like_a_control_token_stays_as_it_is(texts: list[str]) -> None:
+    whole = "".join(texts)
+    assume(not re.search(r"<\|tool_call(s?_section)?(_argument)?_begin\|>", whole))
+    assert read(*texts) == (whole, [])
+
+
+@given(st.lists(st.sampled_from([*re.split(r"(<\|.*?\|>)", LEAKED), "<|", "tool_call"])))
+def test_control_tokens_in_any_order_are_survived(texts: list[str]) -> None:
+    text, calls = read(*texts)
+    assert len(text) + sum(len(arguments) for *_, arguments in calls) <= len("".join(texts))
+
+
+def test_only_what_may_become_a_control_token_waits() -> None:
+    decoder = wire.Decoder(tools=True)
+    assert decoder.feed(chunk({"content": "a < b, a <|> b <|tool_c"})) == [TextDelta("a < b, a <|> b ")]
+    assert decoder.feed(chunk({"content": "x"})) == [TextDelta("<|tool_cx")]
+
+
+def test_a_call_without_arguments_or_without_an_end_is_a_call() -> None:
+    assert read("<|tool_call_begin|>functions.f:0<|tool_call_end|>ok") == ("ok", [("functions.f:0", "f", "")])
+    cut = read("<|tool_call_begin|>f<|tool_call_argument_begin|>{<|tool_call_begin|>g<|tool_call_argument_begin|>1")
+    assert cut == ("", [("f", "f", "{"), ("g", "g", "1")])
+    assert read("see <|tool_call_begin|>f") == ("see <|tool_call_begin|>f", [])
+
+
+def test_a_whole_reply_is_read_for_calls_too() -> None:
+    body = {"choices": [{"message": {"content": LEAKED}, "finish_reason": "stop"}]}
+    assert len(made(wire.decode_body(json.dumps(body).encode(), tools=True))) == 2
+    old = {"result": {"response": None, "tool_calls": [{"name": "f", "arguments": {"a": 1}}]}, "success": True}
+    assert made(wire.decode_body(json.dumps(old).encode())) == [("", "f", '{"a": 1}')]
+
+
+def test_half_a_character_cannot_keep_the_conversation_from_going_on() -> None:
+    assert decode('{"choices":[{"delta":{"content":"\\ud83d\\ude00 \\uD83d"}}]}', STOP)[0] == "😀 \ufffd"
+    arguments = json.dumps({"a": "\ud83d"})
+    assert called(fragment(arguments, name="f"), fragment({"a": "\ud83d"}, name="g")) == [
+        ("", "f", arguments),
+        ("", "g", '{"a": "\ufffd"}'),
     ]
 
 

@@ -43,9 +43,12 @@ class Gathered:
 
 
 def named(values: Sequence[object], namespace: Mapping[str, Any]) -> list[Source]:
-    """Name objects that were passed as values by the variables that hold them."""
+    """Name objects that were passed as values by the variables that hold them; a Source has its name."""
     names = {id(value): name for name, value in reversed(list(namespace.items())) if not name.startswith("_")}
-    return [Source(names.get(id(value), f"value {n}"), value) for n, value in enumerate(values, 1)]
+    return [
+        value if isinstance(value, Source) else Source(names.get(id(value), f"value {n}"), value)
+        for n, value in enumerate(values, 1)
+    ]
 
 
 def gather(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -147,14 +148,19 @@ class _Recording:
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
         packer = Packer()
         began = time.perf_counter()
-        text = self._canonical(request)
-        key = _key(text, self._place)
+
+        @functools.cache
+        def known() -> tuple[str, str]:
+            text = self._canonical(request)
+            return text, _key(text, self._place)
+
+        asyncio.get_running_loop().call_soon(known)  # while the request is on its way
 
         def noting(event: Event) -> None:
             nonlocal began, packer
             if isinstance(event, Started):
                 packer, began = Packer(), time.perf_counter()
-                event = replace(event, exchange=key)
+                event = replace(event, exchange=known()[1])
             packer.add(time.perf_counter() - began, event)
             emit(event)
 
@@ -163,6 +169,7 @@ class _Recording:
         finally:  # who has seen the end may close before the stream has
             if packer.answered and not (packer.ended == "length" and request.wanted):
                 # In a thread: a store may have to wait for another kernel, and other replies must not wait with it.
+                text, key = known()
                 exchange = Exchange(key, time.time(), self._place, text, to_json(packer.packed()))
                 await asyncio.to_thread(self._keep, exchange)
 

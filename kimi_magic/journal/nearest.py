@@ -71,9 +71,10 @@ def _lines(message: Request | None) -> Iterator[str]:
 
 def _words(message: Request) -> str:
     content = message["content"]
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] if "text" in part else part["image_url"]["url"] for part in content)
+    parts: list[Any] = [{"text": content}] if isinstance(content, str) else content
+    calls = [call["function"] for call in message.get("tool_calls", ())]
+    called = [f"{call['name']}({call['arguments']})" for call in calls]
+    return "\n".join([*(part["text"] if "text" in part else part["image_url"]["url"] for part in parts), *called])
 
 
 def _around(one: str, other: str) -> tuple[str, str]:

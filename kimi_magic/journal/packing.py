@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any, get_args
 
+from kimi_magic.calls import calling
 from kimi_magic.events import Event, Finish, Finished, TextDelta, ThinkingDelta, ToolCallDelta
-from kimi_magic.messages import Usage
+from kimi_magic.messages import Message, ToolCall, Usage
 
-__all__ = ["FRAME", "PAINT", "Packer", "Timed", "pack", "text_of", "to_json", "unpack", "whole"]
+__all__ = ["FRAME", "PAINT", "Packer", "Timed", "pack", "said_by", "text_of", "to_json", "unpack", "whole"]
 
 Timed = tuple[float, Event]
 """Seconds since the service began to answer, and what came then."""
@@ -35,7 +36,9 @@ class Packer:
         self._step = step
         self._packed: list[dict[str, Any]] = []
         self._kind: type[Event] | None = None
+        self._call: ToolCallDelta | None = None
         self._texts: list[str] = []
+        self._at = 0.0
         self._pace: list[list[float]] = []
         self._last = -1
         self._text = self._calls = False
@@ -56,14 +59,19 @@ class Packer:
                 self._pace.append([_rounded(slot, self._step), 0])
                 self._last = slot
             self._pace[-1][1] += len(text)
-        elif isinstance(event, ToolCallDelta | Finished):
+        elif isinstance(event, ToolCallDelta):
+            if self._call is None or not _goes_on(self._call, event):
+                self._close()
+                self._call = event
+            self._calls = True
+            self._texts.append(event.arguments)
+            self._at = _rounded(_slot(seconds, self._step), self._step)
+        elif isinstance(event, Finished):
             self._close()
+            counts = {name: count for name, count in asdict(event.usage).items() if count is not None}
             at = _rounded(_slot(seconds, self._step), self._step)
-            self._packed.append(_whole_piece(event) | {"at": at})
-            if isinstance(event, Finished):
-                self.ended = event.reason
-            else:
-                self._calls = True
+            self._packed.append({"finish": event.reason, "model": event.model, "usage": counts, "at": at})
+            self.ended = event.reason
 
     @property
     def answered(self) -> bool:
@@ -72,25 +80,26 @@ class Packer:
         return bool(self.ended) and self.ended != "content_filter" and said
 
     def _close(self) -> None:
+        text = "".join(self._texts)
         if self._kind is not None:
-            self._packed.append({_NAMES[self._kind]: "".join(self._texts), "pace": self._pace})
-        self._kind, self._texts, self._pace, self._last = None, [], [], -1
+            self._packed.append({_NAMES[self._kind]: text, "pace": self._pace})
+        elif self._call is not None:
+            self._packed.append({"call": asdict(replace(self._call, arguments=text)), "at": self._at})
+        self._kind, self._call, self._texts, self._pace, self._last = None, None, [], [], -1
 
     def packed(self) -> list[dict[str, Any]]:
         """Give the reply as a list of its stretches.
 
-        A stretch is `{"text" or "thinking": TEXT, "pace": [[seconds, characters], …]}`, a piece of a tool call, or at
-        the end `{"finish": REASON, "model": NAME, "usage": {…}, "at": seconds}`.
+        A stretch is `{"text" or "thinking": TEXT, "pace": [[seconds, characters], …]}`, a tool call (or as much of it
+        as came without a break) `{"call": {"index", "id", "name", "arguments"}, "at": seconds}`, or at the end
+        `{"finish": REASON, "model": NAME, "usage": {…}, "at": seconds}`.
         """
         self._close()
         return self._packed
 
 
-def _whole_piece(event: ToolCallDelta | Finished) -> dict[str, Any]:
-    if isinstance(event, ToolCallDelta):
-        return {"call": asdict(event)}
-    counts = {name: count for name, count in asdict(event.usage).items() if count is not None}
-    return {"finish": event.reason, "model": event.model, "usage": counts}
+def _goes_on(call: ToolCallDelta, event: ToolCallDelta) -> bool:
+    return event.index == call.index and not event.id and not event.name
 
 
 def pack(timed: Iterable[Timed], step: float = FRAME) -> list[dict[str, Any]]:
@@ -167,12 +176,45 @@ def _number(value: object) -> float:
 
 
 def whole(timed: Iterable[Timed]) -> Iterator[Event]:
-    """Give the same events, each stretch of text in one piece."""
+    """Give the same events, each stretch of text and of a call in one piece."""
     for kind, group in itertools.groupby((event for _, event in timed), type):
         if kind is TextDelta or kind is ThinkingDelta:
             yield kind("".join(delta.text for delta in group))  # type: ignore[union-attr]  # grouped by their class
+        elif kind is ToolCallDelta:
+            yield from _calls(group)  # type: ignore[arg-type]  # see above
         else:
             yield from group
+
+
+def _calls(deltas: Iterable[ToolCallDelta]) -> Iterator[ToolCallDelta]:
+    pieces: list[ToolCallDelta] = []
+    for delta in deltas:
+        if pieces and not _goes_on(pieces[0], delta):
+            yield replace(pieces[0], arguments="".join(piece.arguments for piece in pieces))
+            pieces.clear()
+        pieces.append(delta)
+    yield replace(pieces[0], arguments="".join(piece.arguments for piece in pieces))
+
+
+def said_by(timed: Iterable[Timed], ids: Sequence[str]) -> Message | None:
+    """Give the message that a reply becomes in the conversation, its calls under these ids; None where they differ."""
+    text, thinking = [], []
+    calls: dict[int, ToolCall] = {}
+    for _, event in timed:
+        match event:
+            case TextDelta(more):
+                text.append(more)
+            case ThinkingDelta(more):
+                thinking.append(more)
+            case ToolCallDelta(index, _, name, more):
+                call = calls.get(index) or ToolCall("", name, "")
+                calls[index] = replace(call, arguments=call.arguments + more)
+    if not ids:
+        return Message.of("assistant", "".join(text))
+    if len(ids) != len(calls):
+        return None
+    called = [replace(call, id=id_) for id_, call in zip(ids, calls.values(), strict=True)]
+    return calling("".join(text), "".join(thinking), called)
 
 
 def text_of(timed: Iterable[Timed]) -> str:

@@ -5,6 +5,8 @@ by Workers AI code   3040 3021 4006 3036 3006 5021 8007 10000 5035 5028 5007 500
 html                 502 with the HTML page of some proxy
 200-json             HTTP 200 with the error envelope of 3040, though a stream was asked for
 no-bytes             takes the request and never answers
+schema               only for a `json_schema` as response format: shape = refused (400/8001) | unmet (HTTP 200 with an
+                     error and no code); a `json_object` is taken
 silence              sends the headers, then nothing
 inside the stream, after `after=K` tokens:
 midstream            an error frame, then the end; shape = error | error-list | errors | event
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from .directives import Fault
-from .engine import DONE, Page, Refusal, Silence, frame, refused, too_long, upstream_refused
+from .engine import DONE, Ask, Page, Refusal, Silence, frame, refused, too_long, upstream_refused
 from .frames import Framer
 
 ALLOCATION = (
@@ -60,6 +62,7 @@ REFUSALS = {
     8005: Known(500, "Internal server error"),
     3043: Known(500, "Internal server error"),
     3046: Known(408, "Request timeout"),
+    8001: Known(400, "Invalid input"),
 }
 OVERFLOW = (
     "Requested token count exceeds the model's maximum context length of {context} tokens. You requested a total of "
@@ -68,6 +71,7 @@ OVERFLOW = (
 )
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 BUSY = {"errors": [{"message": "AiError: AiError: Capacity temporarily exceeded", "code": 3040}], "success": False}
+UNMET = {"errors": [{"message": "AiError: AiError: JSON Mode couldn't be met"}], "success": False}
 MIDSTREAM = {
     "error": frame({"error": {"message": "Internal server error", "code": 3043}}),
     "error-list": frame({"error": [{"message": "Internal server error", "code": 3043}]}),
@@ -76,7 +80,8 @@ MIDSTREAM = {
 }
 GARBAGE = b'data: {"choices":[{"index":0,"delta":\n\n'
 IN_STREAM = frozenset({"midstream", "garbage", "cut", "reset", "silence", "no-done", "no-finish"})
-WHOLE = frozenset({"html", "200-json", "no-bytes"})
+WHOLE = frozenset({"html", "200-json", "no-bytes", "schema"})
+SHAPES = {"schema": ("refused", "unmet")}
 
 
 def check(fault: Fault) -> None:
@@ -84,13 +89,20 @@ def check(fault: Fault) -> None:
     code = int(fault.name) if fault.name.isdecimal() else None
     if code not in REFUSALS and code not in (5021, 8007) and fault.name not in IN_STREAM | WHOLE:
         raise ValueError(f"no such fault: {fault.name!r}")
-    if fault.shape is not None and fault.shape not in MIDSTREAM:
-        raise ValueError(f"shape is one of {', '.join(MIDSTREAM)}")
+    shapes = SHAPES.get(fault.name, tuple(MIDSTREAM))
+    if fault.shape is not None and fault.shape not in shapes:
+        raise ValueError(f"shape is one of {', '.join(shapes)}")
+
+
+def strikes(fault: Fault, ask: Ask) -> bool:
+    """Tell whether this request is one that the fault is about."""
+    wanted = ask.body.get("response_format")
+    return fault.name != "schema" or (isinstance(wanted, dict) and wanted.get("type") == "json_schema")
 
 
 def refusal(fault: Fault, model: str, context: int, request_id: str) -> Refusal:
     """Return the refusal with the code that names the fault."""
-    code = int(fault.name)
+    code = 8001 if fault.name == "schema" else int(fault.name)
     if code == 5021:  # noqa: PLR2004  # a code is its own name
         made = too_long(context + 746, context, request_id)
     elif code == 8007:  # noqa: PLR2004
@@ -113,6 +125,8 @@ def whole(fault: Fault) -> Page | Silence:
             return Page(502, "text/html", HTML)
         case "200-json":
             return Page(200, "application/json", json.dumps({**BUSY, "result": {}, "messages": []}).encode())
+        case "schema":
+            return Page(200, "application/json", json.dumps({**UNMET, "result": {}, "messages": []}).encode())
         case _:
             return Silence()
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import calls
 from .directives import Call, Script
 from .engine import DONE, Ask, Json, frame
-from .prose import cut_tokens
 
 PADDING = "abcdefghijklmnopqrstuvwxyz0123456789"
 NEURONS = (86_364e-6, 14_545e-6, 363_636e-6)
@@ -59,12 +59,12 @@ class Framer:
             yield self.token(dict.fromkeys(self.reasoning_keys(), text))
         for text in self.reply.content:
             yield self.token({"content": text})
-        for index, call in enumerate(self.reply.calls):
-            yield self.token({"tool_calls": [called(index, call, "")]})
-            for text in cut_tokens(call.arguments):
-                yield self.token({"tool_calls": [{"index": index, "function": {"arguments": text}}]})
-            end = {"id": None, "type": None, "index": index, "function": {"name": None, "arguments": ""}}
-            yield self.chunk({"tool_calls": [end]})
+        if self.script.frames == "legacy":
+            if self.reply.calls:
+                yield self.token({"tool_calls": calls.old(self.reply.calls)})
+            return
+        for fragment in calls.fragments(self.reply.calls, self.script.shape):
+            yield (self.token if calls.costs(fragment) else self.chunk)({"tool_calls": [fragment]})
 
     def closing(self) -> bytes:
         """Return what comes after the last token."""
@@ -79,7 +79,8 @@ class Framer:
         """Return the frame of one token."""
         self.sent += 1
         if self.script.frames == "legacy":
-            return frame({"response": delta.get("content", ""), "p": self.padding()})
+            made = {"tool_calls": delta["tool_calls"]} if "tool_calls" in delta else {}
+            return frame({"response": delta.get("content", ""), **made, "p": self.padding()})
         return self.chunk(delta)
 
     def chunk(self, delta: Json, finish: str | None = None) -> bytes:
@@ -96,11 +97,16 @@ class Framer:
         """Return the whole reply as one object."""
         self.sent = self.total()
         content = "".join(self.reply.content)
-        calls = [called(index, call, call.arguments) for index, call in enumerate(self.reply.calls)]
         if self.script.frames == "legacy":
-            return {"response": content, **self.shown_usage()}
+            made = {"tool_calls": calls.old(self.reply.calls)} if self.reply.calls else {}
+            return {"response": content, **made, **self.shown_usage()}
+        whole = "object-arguments" if self.script.shape == "object-arguments" else "one-piece"
+        called = [
+            calls.shaped(fragment, call, self.script.shape)
+            for fragment, call in zip(calls.fragments(self.reply.calls, whole), self.reply.calls, strict=True)
+        ]
         thought = "".join(self.reply.thinking) or None
-        message: Json = {"role": "assistant", "content": content or None, "refusal": None, "tool_calls": calls}
+        message: Json = {"role": "assistant", "content": content or None, "refusal": None, "tool_calls": called}
         message.update(dict.fromkeys(self.reasoning_keys(), thought))
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.reply.finish}
         return {**self.head("chat.completion"), "choices": [choice], **self.shown_usage()}
@@ -121,8 +127,8 @@ class Framer:
 
     def total(self) -> int:
         """Return all tokens of the reply."""
-        calls = sum(1 + len(cut_tokens(call.arguments)) for call in self.reply.calls)
-        return len(self.reply.thinking) + len(self.reply.content) + calls
+        called = sum(map(calls.costs, calls.fragments(self.reply.calls, self.script.shape)))
+        return len(self.reply.thinking) + len(self.reply.content) + called
 
     def running_usage(self) -> dict[str, Any]:
         """Return the running total that every chunk carries."""
@@ -146,9 +152,3 @@ class Framer:
             "prompt_tokens_details": {"cached_tokens": self.cached},
             "neurons": round(neurons, 4),
         }
-
-
-def called(index: int, call: Call, arguments: str) -> Json:
-    """Return a tool call with an id in Kimi's manner: it is the same again in the next turn."""
-    function = {"name": call.name, "arguments": arguments}
-    return {"index": index, "id": f"functions.{call.name}:{index}", "type": "function", "function": function}

@@ -58,6 +58,7 @@ class Llama:
         self.client = httpx.AsyncClient(
             base_url=self.server.listening_address,
             headers={"authorization": f"Bearer {key}"},
+            limits=httpx.Limits(keepalive_expiry=2),  # its server ends an idle connection after five seconds
             timeout=None,  # noqa: S113  # the model takes its time; our client's patience decides
             trust_env=False,
         )

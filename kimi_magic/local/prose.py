@@ -126,6 +126,44 @@ def code_for(question: str) -> str:
     return f"Here is a small function for that.\n\n```python\n{CODE[topic]}\n```\n"
 
 
+QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]")
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")
+
+
+def calls_for(question: str, tools: Sequence[Json]) -> list[tuple[str, str]]:
+    """Return the calls of the tools that a question names in backticks, with what it quotes and counts as arguments."""
+    question = CONTEXT.sub(" ", question)
+    declared = [tool.get("function", {}) for tool in tools]
+    return [
+        (one["name"], json.dumps(arguments(one.get("parameters", {}), question), ensure_ascii=False))
+        for one in declared
+        if f"`{one.get('name')}`" in question
+    ]
+
+
+def arguments(schema: Json, question: str) -> Json:
+    """Return the arguments that the question gives: texts in quotation marks, and numbers, each in its order."""
+    texts, numbers = iter(QUOTED.findall(question)), iter(NUMBER.findall(question))
+    given = {}
+    for name, part in schema.get("properties", {}).items():
+        plain = resolved(part, schema)
+        kind = plain.get("type")
+        found = None
+        if not plain.get("enum"):
+            found = (
+                next(texts, None)
+                if kind == "string"
+                else next(numbers, None)
+                if kind in ("integer", "number")
+                else None
+            )
+        if found is not None:
+            given[name] = found if kind == "string" else json.loads(found)
+        elif name in schema.get("required", ()):
+            given[name] = example(part, schema)
+    return given
+
+
 PLAIN = {"string": "text", "boolean": True, "null": None}
 
 

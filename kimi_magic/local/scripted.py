@@ -1,4 +1,4 @@
-"""The scripted engine: obeys the directives in the last user message, at once and always in the same way.
+"""The scripted engine: obeys the directives in the last question, at once and always in the same way.
 
 It counts four characters as one token, and finds cached tokens as the true service does: whole blocks of the longest
 prefix that an earlier request with the same `x-session-affinity` had.
@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import chain, takewhile
 
 from . import faults
-from .directives import Fault, Script, parse
+from .calls import leaked
+from .directives import Fault, Script
 from .engine import (
     Answer,
     Ask,
     Completion,
     Cut,
-    Json,
     ModelCard,
     Refusal,
     Silence,
@@ -30,6 +30,7 @@ from .engine import (
 )
 from .frames import Framer, Reply
 from .prose import TOKEN, count_tokens, cut_tokens, markdown, reply_to
+from .rounds import after_question, asked, now, parts
 
 BLOCK = 64
 """Tokens of one block of the prefix cache."""
@@ -71,9 +72,8 @@ class Scripted:
 
     async def answer(self, ask: Ask) -> Answer:
         """Do what the script says."""
-        question = next((text_of(message) for message in reversed(ask.messages) if message["role"] == "user"), "")
-        script = self.read(question, ask)
-        fault = self.next_fault(script, ask.affinity, question)
+        script = self.read(ask)
+        fault = self.next_fault(script, ask)
         await asyncio.sleep(script.first)
         if fault is not None and (answer := self.instead(fault, ask, streams=ask.stream and not script.json)):
             return answer
@@ -82,20 +82,23 @@ class Scripted:
             return Completion(framer.completion())
         return Stream(play(framer, fault), fault=fault is not None)
 
-    def read(self, question: str, ask: Ask) -> Script:
-        """Parse the question; what cannot be understood is refused."""
+    def read(self, ask: Ask) -> Script:
+        """Parse the question, and find the part for this round; what cannot be understood is refused."""
         try:
-            script = parse(question)
-            for fault in script.faults:
+            rounds = parts(ask.messages, ask.body.get("tools"))
+            for fault in (fault for script in rounds for fault in script.faults):
                 faults.check(fault)
         except ValueError as exc:
             raise refused(400, 5004, str(exc), ask.request_id) from exc
-        return script
+        return now(rounds, ask)
 
-    def next_fault(self, script: Script, affinity: str, question: str) -> Fault | None:
+    def next_fault(self, script: Script, ask: Ask) -> Fault | None:
         """Return the first fault that has strikes left, and count this one."""
+        question = asked(ask.messages)
         for index, fault in enumerate(script.faults):
-            key = (affinity, question, index)
+            if not faults.strikes(fault, ask):
+                continue
+            key = (ask.affinity, question, index)
             if fault.times is None or self.strikes[key] < fault.times:
                 self.strikes[key] += 1
                 return fault
@@ -103,7 +106,7 @@ class Scripted:
 
     def instead(self, fault: Fault, ask: Ask, *, streams: bool) -> Answer | None:
         """Return or raise what comes instead of a reply; None when the fault strikes inside the stream."""
-        if fault.name.isdecimal():
+        if fault.name.isdecimal() or (fault.name == "schema" and fault.shape != "unmet"):
             raise faults.refusal(fault, ask.model, self.context, ask.request_id)
         if fault.name in faults.WHOLE:
             return faults.whole(fault)
@@ -157,30 +160,33 @@ def shortened(value: object) -> object:
 
 def compose(ask: Ask, script: Script) -> Reply:
     """Decide what is thought, said and called, within the limit that the client set."""
-    results = tool_results(ask.messages)
-    calls = () if results else script.calls
-    thinking = [] if thinking_is_off(ask) else cut_tokens("".join(script.thought))
-    content = [] if calls else cut_tokens(words(ask, script, results))
+    calls = script.calls
+    said, thought = "".join(script.beside) if calls else words(ask, script), "".join(script.thought)
+    said, thought = said + leak(script, "leaked"), thought + leak(script, "leaked-thinking")
+    thinking = [] if thinking_is_off(ask) else cut_tokens(thought)
+    content = cut_tokens(said)
     limit = ask.max_tokens
     if limit is not None and len(thinking) + len(content) > limit:
         content = content[: max(0, limit - len(thinking))]
         return Reply(thinking[:limit], content, (), script.finish or "length")
-    return Reply(thinking, content, calls, script.finish or ("tool_calls" if calls else "stop"))
+    if script.shape.startswith("leaked"):
+        return Reply(thinking, content, (), script.finish or "stop")
+    finish = "tool_calls" if calls and script.shape != "stop" else "stop"
+    return Reply(thinking, content, calls, script.finish or finish)
 
 
-def words(ask: Ask, script: Script, results: list[Json]) -> str:
+def leak(script: Script, shape: str) -> str:
+    """Return the calls as text, where the script wants them to stand in this one."""
+    return leaked(script.calls) if script.shape == shape else ""
+
+
+def words(ask: Ask, script: Script) -> str:
     """Return the text of the reply."""
     if script.said or script.tokens is not None:
         return "".join(script.said) + markdown(script.tokens or 0)
-    if results:
+    if results := [message for message in after_question(ask.messages) if message["role"] == "tool"]:
         return "The tools answered: " + "; ".join(text_of(result) for result in results)
     return reply_to(ask.messages, dict(ask.body))
-
-
-def tool_results(messages: list[Json]) -> list[Json]:
-    """Return the tool results that came after the last question."""
-    last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
-    return [message for message in messages[last + 1 :] if message["role"] == "tool"]
 
 
 def thinking_is_off(ask: Ask) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -110,8 +111,12 @@ class Kernel:
         watch: Callable[[dict[str, Any]], None] | None = None,
         metadata: dict[str, Any] | None = None,
         wait_for_reply: bool = True,
+        answers: Sequence[str] = (),
     ) -> Cell:
-        """Run a cell to its end; `watch` sees each message as it comes. Without waiting for it, `reply` stays empty."""
+        """Run a cell to its end; `watch` sees each message as it comes. Without waiting for it, `reply` stays empty.
+
+        `answers` are typed in, in order, whenever the cell asks for something.
+        """
         message = self.client.session.msg(
             "execute_request",
             {
@@ -119,27 +124,35 @@ class Kernel:
                 "silent": False,
                 "store_history": True,
                 "user_expressions": {},
-                "allow_stdin": False,
+                "allow_stdin": bool(answers),
                 "stop_on_error": True,
             },
             metadata=metadata,
         )
         self.client.shell_channel.send(message)
         request = message["header"]["msg_id"]
-        cell = self._collect(request, timeout, watch)
+        cell = self._collect(request, timeout, watch, list(answers))
         while wait_for_reply and cell.reply == {}:
             reply = self.client.get_shell_msg(timeout=10)
             if reply["parent_header"].get("msg_id") == request:
                 cell.reply = reply["content"]
         return cell
 
-    def _collect(self, request: str, timeout: float, watch: Callable[[dict[str, Any]], None] | None) -> Cell:
+    def _collect(
+        self, request: str, timeout: float, watch: Callable[[dict[str, Any]], None] | None, answers: list[str]
+    ) -> Cell:
         cell = Cell()
         deadline = time.monotonic() + timeout
         while True:
+            left = max(0.01, deadline - time.monotonic())
             try:
-                message = self.client.get_iopub_msg(timeout=max(0.01, deadline - time.monotonic()))
+                message = self.client.get_iopub_msg(timeout=min(left, 0.05) if answers else left)
             except queue.Empty:
+                if answers and time.monotonic() < deadline:
+                    with contextlib.suppress(queue.Empty):
+                        self.client.get_stdin_msg(timeout=0.01)
+                        self.client.input(answers.pop(0))
+                    continue
                 raise TimeoutError(f"the cell still runs after {timeout} s: {cell.text[-500:]}") from None
             if message["parent_header"].get("msg_id") != request:
                 continue
@@ -149,6 +162,11 @@ class Kernel:
                 watch(message)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return cell
+
+    def complete(self, text: str) -> list[str]:
+        """Give the completions at the end of a text, each as the word that it would stand for."""
+        reply: Any = self.client.complete(text, len(text), reply=True, timeout=20)
+        return list(reply["content"]["matches"])
 
     def value(self, expression: str) -> Any:
         """Evaluate an expression in the kernel and give its value; for literals."""

@@ -136,7 +136,8 @@ class Lab:
             "KIMI_HOME": "kimi",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        return kept | {name: str(self._home / folder) for name, folder in own.items()} | self._environment
+        here = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, whatever is installed
+        return kept | here | {name: str(self._home / folder) for name, folder in own.items()} | self._environment
 
     def _wait(self, timeout: float = 60) -> None:
         deadline = time.monotonic() + timeout
