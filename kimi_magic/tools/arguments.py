@@ -24,17 +24,39 @@ from kimi_magic.tools import handles
 if TYPE_CHECKING:
     from kimi_magic.tools.functions import Tool
 
-__all__ = ["Bound", "Named", "bound", "read"]
+__all__ = ["Bound", "Named", "Taken", "bound", "read"]
 
 
-def read(function: Callable[..., Any]) -> schema.Parameters:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a function takes, read from it once: its annotations, its signature, and which arguments are live objects.
+
+    A function that cannot be read takes nothing; `read` says what is wrong with it.
+    """
+
+    function: Callable[..., Any]
+    hints: Mapping[str, Any]
+    signature: inspect.Signature
+    live: frozenset[str]
+
+    @classmethod
+    def by(cls, function: Callable[..., Any]) -> Taken:
+        """Read a function."""
+        hints = _hints(function)
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            signature = inspect.Signature()
+        return cls(function, hints, signature, frozenset(_live(signature, hints)))
+
+
+def read(taken: Taken) -> schema.Parameters:
     """Give a function's parameters as the model sees them: what JSON cannot hold is a name."""
-    hints = _hints(function)
-    live = {name: hints[name] for name in _live(function, hints)}
-    if not live:
-        return schema.parameters(function)
+    if not taken.live:
+        return schema.parameters(taken.function)
+    live = {name: taken.hints[name] for name in taken.live}
     named = {name: Annotated[_name_of(hint), _asks_for(_classes(hint))] for name, hint in live.items()}
-    return schema.parameters(_like(function, {**hints, **named}))
+    return schema.parameters(_like(taken, named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +88,10 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
 
     Raises schema.Invalid, in words for the model, for what is not JSON or does not fit.
     """
-    function, parameters = tool.function, tool.parameters
+    parameters = tool.parameters
     if tool.declared is not None:
         return _handed_on(tool, text, namespace)
-    hints, signature = _hints(function), inspect.signature(function)
-    live = _live(function, hints)
+    hints, signature, live = tool.taken.hints, tool.taken.signature, tool.taken.live
     given = _decoded(text)
     found: dict[str, object] = {}
     names: dict[str, str] = {}
@@ -83,7 +104,7 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
             names[name] = word
     if found:
         loose = {**{name: _name_of(hints[name]) for name in live}, **dict.fromkeys(found, Any)}
-        parameters = schema.parameters(_like(function, {**hints, **loose}))
+        parameters = schema.parameters(_like(tool.taken, loose))
     args, kwargs = parameters.validate(text if given is None else given)
     checked = signature.bind(*args, **kwargs)
     for name in live & {name for name, word in checked.arguments.items() if word is not None}:
@@ -125,15 +146,11 @@ def _decoded(text: str) -> dict[str, Any] | None:
     return given if isinstance(given, dict) else None
 
 
-def _live(function: Callable[..., Any], hints: Mapping[str, Any]) -> set[str]:
+def _live(signature: inspect.Signature, hints: Mapping[str, Any]) -> set[str]:
     """Name the parameters that JSON cannot hold and that have to be given, or may be None."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # `schema` says so
-        return set()
     return {
         parameter.name
-        for parameter in parameters
+        for parameter in signature.parameters.values()
         if parameter.name in hints
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and (parameter.default is None or parameter.default is parameter.empty)
@@ -229,15 +246,15 @@ def _has_schema(cls: type) -> bool:
     return True
 
 
-def _like(function: Callable[..., Any], hints: dict[str, Any]) -> Callable[..., Any]:
-    """Make a stand-in of the same signature with other annotations, for its schema alone."""
+def _like(taken: Taken, others: Mapping[str, Any]) -> Callable[..., Any]:
+    """Make a stand-in of the same signature with some other annotations, for its schema alone."""
 
     def stand_in() -> None: ...
 
-    signature = inspect.signature(function)
+    function, signature, hints = taken.function, taken.signature, {**taken.hints, **others}
     parameters = [p.replace(annotation=hints.get(p.name, p.annotation)) for p in signature.parameters.values()]
     stand_in.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    stand_in.__annotations__ = dict(hints)
+    stand_in.__annotations__ = hints
     stand_in.__doc__ = inspect.getdoc(function)
     stand_in.__name__ = getattr(function, "__name__", "function")
     stand_in.__module__ = getattr(function, "__module__", None) or __name__

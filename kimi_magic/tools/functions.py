@@ -8,9 +8,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from kimi_magic.errors import CommandError
+
+if TYPE_CHECKING:
+    from kimi_magic.tools.arguments import Taken
 
 __all__ = ["Approve", "Tool", "attribute", "marked", "tool"]
 
@@ -63,7 +66,14 @@ class Tool:
             return self.declared
         from kimi_magic.tools import arguments
 
-        return arguments.read(self.function)
+        return arguments.read(self.taken)
+
+    @cached_property
+    def taken(self) -> Taken:
+        """What its function takes."""
+        from kimi_magic.tools import arguments
+
+        return arguments.Taken.by(self.function)
 
     @property
     def schema(self) -> dict[str, Any]:
