@@ -243,23 +243,26 @@ class Asking:
 
     def _without_schema(self) -> bool:
         """Ask again in JSON mode where a service has refused the schema; the question holds it in words."""
-        form, draft = self.request.form, self.draft
-        if form is None or not form.schema or draft.round.text or draft.round.thinking:
+        form, done = self.request.form, self.draft.round
+        if form is None or not form.schema or done.text or done.thinking:
             return False
-        self._settle()
+        self._settle(done)
         self._schema = False
         self._send(self._describe)
         return True
 
     def _runs_calls(self) -> bool:
         """Begin to run the tools that the model has called, if it has."""
-        done, answering = self.draft.round, self._plan.tools
-        if self._closed or answering is None or done.finish not in ("tool_calls", "stop") or self.request.final:
+        answering = self._plan.tools
+        if self._closed or answering is None or self.request.final:
+            return False
+        done = self.draft.round
+        if done.finish not in ("tool_calls", "stop"):
             return False
         self._calls = _numbered(done.tool_calls, self._said)
         if not self._calls:
             return False
-        self._settle()
+        self._settle(done)
         answering.room = self._room(done)
         self._running = answering.run(self._calls)
         return True
@@ -300,7 +303,7 @@ class Asking:
                 raise self._invalid(out, reason) from None
             self._mended = True
             self._salvaged = out.salvage(done.text)
-            self._settle()
+            self._settle(done)
             told = f"This is not valid:\n{reason}\nWrite all of it again, as JSON that fits, and nothing else."
             self.draft.again(Round(done.text, done.thinking, (), told))
             self._say((Item("what was wrong", "text", (Text(told),)),))
@@ -352,11 +355,11 @@ class Asking:
         if hasattr(self, "_feed"):
             self.close()
 
-    def _settle(self, *, more: bool = True) -> None:
-        """Count what this round has used."""
+    def _settle(self, done: Reply, *, more: bool = True) -> None:
+        """Count what a round has used."""
         if self._hold is not None:
             hold, self._hold = self._hold, None
-            self._session._count(self._plan, self.request, self.draft.round, hold, more=more)  # noqa: SLF001  # see above
+            self._session._count(self._plan, self.request, done, hold, more=more)  # noqa: SLF001  # see above
 
     def close(self) -> None:
         """End it: a reply that is not complete is cut, stays in the conversation, and its connection is closed."""
@@ -380,7 +383,7 @@ class Asking:
             finally:
                 self.draft.stop()
                 try:
-                    self._settle(more=False)
+                    self._settle(self.draft.round, more=False)
                     self._finish_calls()
                 finally:
                     self._session._ended(self._plan, self.reply)  # noqa: SLF001  # see above

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
-from kimi_magic.context import kinds
+from kimi_magic.context import describers, kinds
 from kimi_magic.context.description import Description, Look, shortened
 from kimi_magic.context.objects.containers import contents, holds_values, is_enum, scalar
 from kimi_magic.context.objects.saying import counted, legible, type_name
@@ -26,6 +26,8 @@ __all__ = ["Answer", "answer", "words"]
 
 _LEFT_OUT = "characters left out"
 _DEPTH = 8
+_SCALARS = (bool, int, float, type(None))
+"""What says itself, where nobody has registered a describer for it: nothing has to be asked of it."""
 _LEEWAY = 200
 """Characters that a description may have beyond its room, for a heading of its own."""
 
@@ -86,6 +88,8 @@ def _described(value: object, look: Look) -> Description:
             return _text(str.__str__(value), look)
         if isinstance(value, PurePath):  # its name: a file is not read because its path was found
             return _text(str(value), look)
+        if type(value) in _SCALARS and describers.find(type(value)) is None:
+            return Description.of(look.word(type_name(value)), look.text(legible(scalar(value) or "")))
         if kinds.is_data(value) and not kinds.may_take_long(value):
             whole = kinds.describe(value, replace(look, full=True))
             if not whole.omitted:

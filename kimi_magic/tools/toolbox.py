@@ -168,12 +168,11 @@ class Toolbox:
         if ran.error is not None:
             return self._said(one.call, faults.told(ran.error, one.tool.function), "failed", look, ran)
         self._learn(ran.value)
-        quick = isinstance(ran.value, _QUICK)
-        described = run(
-            lambda: results.answer(one.call.name, ran.value, look, self._namespace, peek="peek" in self.tools),
-            None if quick else one.tool.timeout,
-        )
-        answer: results.Answer | None = described.value
+
+        def describe() -> results.Answer:
+            return results.answer(one.call.name, ran.value, look, self._namespace, peek="peek" in self.tools)
+
+        answer = describe() if type(ran.value) in _QUICK else run(describe, one.tool.timeout).value
         if answer is None:  # its repr hangs
             text = f"It was done, and gave a {type(ran.value).__name__} that cannot be described."
             answer = results.words(one.call.name, text, "undescribed", look)
