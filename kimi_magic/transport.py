@@ -12,8 +12,9 @@ import random
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -32,6 +33,8 @@ _GATEWAY_HOST = "gateway.ai.cloudflare.com"
 _METERED_EVERY = 0.25
 _LONGEST_PAUSE = 30.0
 _LONGEST_RETRY_AFTER = 300.0
+
+_address = lru_cache(maxsize=32)(httpx.URL)
 
 Emit = Callable[[Event], None]
 
@@ -128,6 +131,7 @@ class HttpTransport:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._client: httpx.AsyncClient | None = None
+        self._headers = httpx.Headers()
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -188,26 +192,28 @@ class HttpTransport:
         except httpx.HTTPError as exc:
             raise _network_error(exc, self._host, heard=heard) from exc
 
-    def _open(
-        self, request: wire.Request, affinity: str, limits: Limits
-    ) -> AbstractAsyncContextManager[httpx.Response]:
-        endpoint = self.endpoint
-        model = request.model
-        if endpoint.model_prefix and model.startswith("@cf/"):
-            request = replace(request, model=endpoint.model_prefix + model)
-        return self.client.stream(
+    @asynccontextmanager
+    async def _open(self, request: wire.Request, affinity: str, limits: Limits) -> AsyncIterator[httpx.Response]:
+        endpoint, client = self.endpoint, self.client
+        url = _address(endpoint.address(request.model))
+        if endpoint.model_prefix and request.model.startswith("@cf/"):
+            request = replace(request, model=endpoint.model_prefix + request.model)
+        headers = self._headers.copy()
+        # Workers AI sends equal values to one instance, whose prefix cache is then warm.
+        headers["x-session-affinity"] = affinity
+        # The client would parse the address and merge the headers again for each request.
+        sent = httpx.Request(
             "POST",
-            endpoint.address(model),
+            url,
+            headers=headers,
             content=wire.encode(request, endpoint.dialect),
-            headers={
-                "accept": "text/event-stream",
-                "content-type": "application/json",
-                # Workers AI sends equal values to one instance, whose prefix cache is then warm.
-                "x-session-affinity": affinity,
-                **endpoint.sign(),
-            },
-            timeout=httpx.Timeout(None, connect=limits.connect),
+            extensions={"timeout": httpx.Timeout(None, connect=limits.connect).as_dict()},
         )
+        response = await client.send(sent, stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -217,6 +223,8 @@ class HttpTransport:
             # An empty context trusts nobody and costs nothing; a real one costs 60 ms, which plain http need not pay.
             context = ssl.create_default_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._client = httpx.AsyncClient(verify=context, trust_env=not self.endpoint.local)
+            own = {"accept": "text/event-stream", "content-type": "application/json", **self.endpoint.sign()}
+            self._headers = httpx.Headers({**self._client.headers, **own})
         return self._client
 
     @property
