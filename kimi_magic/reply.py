@@ -56,9 +56,9 @@ class Reply:
     than `max_tokens`, empty where none did. `recorded` is empty, or says when or in which file this reply was recorded:
     then it was replayed and nothing was sent, `usage` is that of the recording, and counts nowhere. `exchanges` are the
     journal's keys of what was exchanged for it. `rounds` are those before the last, with the calls of tools and what
-    came of them; text and thinking are the last one's, `usage` is that of all. `tool_calls` are the calls that were not
-    run. `value` is what the text stands for, where a type was asked for, and `frame` the same as a dataframe, where
-    that is rows. `str(reply)` is the text.
+    came of them; text and thinking are the last one's, `usage` is that of all, without those that were replayed where
+    others were sent. `tool_calls` are the calls that were not run. `value` is what the text stands for, where a type
+    was asked for, and `frame` the same as a dataframe, where that is rows. `str(reply)` is the text.
     """
 
     text: str = ""
@@ -251,6 +251,15 @@ def _round_html(done: Round) -> str:
     return present.page(said, cards or present.remark("The reply did not fit; it was asked for again."))
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What a round that has ended has used, and whether that counts."""
+
+    usage: Usage
+    recorded: str
+    charged: bool
+
+
 @dataclass(slots=True)
 class Draft:
     """A reply that is still arriving: `add` each event, `reply` is the sum so far (cut until it is finished)."""
@@ -274,7 +283,7 @@ class Draft:
     _calls: dict[int, list[str]] = field(default_factory=dict)
     _finished: Finished | None = None
     _usage: Usage = Usage()
-    _earlier: Usage = Usage()
+    _earlier: list[_Round] = field(default_factory=list)
     _answered_by: str = ""
     _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
@@ -318,7 +327,7 @@ class Draft:
     def again(self, done: Round) -> None:
         """Begin another round, after this one."""
         self.rounds.append(done)
-        self._earlier += self._usage
+        self._earlier.append(_Round(self._usage, self.recorded, self.charged))
         self._usage = Usage()
         self._finished = self._first = self._first_text = self._end = None
         for pieces in (self._text, self._thinking, self._calls):
@@ -362,9 +371,18 @@ class Draft:
     @property
     def reply(self) -> Reply:
         """The sum so far, of all rounds."""
-        last = self.round
+        rounds = [*self._earlier, _Round(self._usage, self.recorded, self.charged)]
+        sent = [each for each in rounds if not each.recorded]
+        mixed = 0 < len(sent) < len(rounds)
         return replace(
-            last, usage=self._earlier + last.usage, rounds=tuple(self.rounds), value=self.value, frame=self.frame
+            self.round,
+            usage=sum((each.usage for each in sent or rounds), Usage()),
+            recorded="" if sent else self.recorded,
+            charged=any(each.charged for each in sent),
+            badges=("replayed in part", *(one for one in self.badges if one != "replayed")) if mixed else self.badges,
+            rounds=tuple(self.rounds),
+            value=self.value,
+            frame=self.frame,
         )
 
     @property

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kimi_magic import present
 from tests.dialogues import messages_of, raw_messages_of, requires_answers
 from tests.harness.kernel import Kernel
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from kimi_magic.local.launch import Local
     from tests.conftest import Seen
 
 TOOLS = """
@@ -76,6 +80,41 @@ def test_a_whole_dialogue_is_replayed_as_long_as_the_tools_give_the_same(
     kernel.run(QUESTION)
     assert len(seen.all()) == 8  # what was asked before the first result is replayed; from there on it is another
     assert "answered: 13;" in kernel.value("reply.text")
+
+
+@pytest.mark.parametrize("replayed", ["the first round", "all but the first", "all"])
+def test_of_a_dialogue_that_is_replayed_in_part_the_rest_is_counted(
+    started: Callable[..., Kernel], server: Local, tmp_path: Path, replayed: str
+) -> None:
+    account = {
+        "CLOUDFLARE_ACCOUNT_ID": "0" * 32,
+        "CLOUDFLARE_API_TOKEN": server.token,
+        "CLOUDFLARE_API_BASE_URL": server.url,
+        "KIMI_LOCAL_URL": "",
+    }
+    kernel = started(**account)
+    whole = outcome_of(kernel) and kernel.value("(reply.cost, reply.usage.output)")
+    kernel = started(**account)
+    if replayed == "the first round":
+        kernel.run("offset = 10")
+    elif replayed == "all but the first":
+        with closing(sqlite3.connect(tmp_path / "home" / "kimi.sqlite3")) as store, store:
+            assert store.execute("DELETE FROM exchange WHERE time = (SELECT min(time) FROM exchange)").rowcount == 1
+    kernel.run(QUESTION)
+    assert kernel.value("len(reply.rounds)") == 3
+    books = "__import__('kimi_magic.kernel').kernel.current().books"
+    cost, output, sent, badges, row = kernel.value(
+        f"(reply.cost, reply.usage.output, {books}.replies, reply.badges,"
+        " get_ipython().run_line_magic('kimi', 'usage').rows[0])"
+    )
+    if replayed == "all":
+        assert (cost, output, sent, badges, row[-1]) == (None, whole[1], 0, ("replayed",), "replayed")
+        return
+    assert sent == (3 if replayed == "the first round" else 1)
+    assert (cost, output) == (pytest.approx(kernel.value(f"{books}.cost")), kernel.value(f"{books}.usage.output"))
+    assert 0 < cost < whole[0]
+    assert badges == ("replayed in part",)
+    assert row[-1] == present.dollars(cost)
 
 
 def test_a_file_replays_a_whole_dialogue_and_says_nothing_twice(
