@@ -186,9 +186,38 @@ def test_annotations_may_name_what_a_namespace_or_a_closure_has() -> None:
 
 
 def test_names_that_were_not_offered_never_reach_the_function() -> None:
-    made = parameters(corpus.starred)
+    made = parameters(corpus.connected)
     assert made.schema["additionalProperties"] is False
-    assert reasons(made, '{"a": 1, "shell": true}')[0] == "shell: is not a known name"
+    assert reasons(made, '{"q": "x", "conn": true}')[0] == "conn: is not a known name"
+    assert reasons(made, '{"q": "x", "shell": true}')[0] == "shell: is not a known name"
+
+
+def test_other_names_are_taken_where_the_function_takes_them() -> None:
+    def tag(text: str, conn: Callable[[], None] = print, /, **tags: int) -> None:
+        """Tag a text.
+
+        Args:
+            tags: how much of what
+        """
+
+    made = parameters(tag)
+    assert made.schema["additionalProperties"] == {"type": "integer", "description": "how much of what"}
+    assert list(made.schema["properties"]) == ["text"]
+    given = '{"text": "a", "good": "3", "tags": 4}'
+    assert made.validate(given) == (("a", print), {"good": 3, "tags": 4})
+    takes = "tag takes text (string), any other names (integer)"
+    assert reasons(made, '{"text": "a", "good": "much"}') == ('good: should be a valid integer, not "much"', takes)
+    assert reasons(made, '{"text": "a", "conn": 1}') == ("conn: is not a known name", takes)
+
+    def paint(**colours: list[str]) -> None:
+        """Paint."""
+
+    assert parameters(paint).validate('{"sky": "[\\"blue\\"]"}') == ((), {"sky": ["blue"]})
+
+    def connect(**connections: socket.socket) -> None:
+        """Connect."""
+
+    assert reasons(parameters(connect), '{"a": 1}') == ("a: is not a known name", "connect takes no arguments")
 
 
 def test_a_million_unknown_names_are_ten_reasons() -> None:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kimi_magic.calls import Outcome, interrupted
+from kimi_magic.context import describers
 from kimi_magic.context.description import Description, Look
 from kimi_magic.context.guard import Guard
 from kimi_magic.messages import Image, Text
@@ -404,6 +405,26 @@ def test_a_function_that_is_redefined_meanwhile_is_the_one_of_the_beginning() ->
 # Results
 
 
+def test_a_number_is_said_by_the_describer_that_is_registered_for_it() -> None:
+    assert only(lambda: 2.5).text == "2.5"
+    describers.add(float, lambda number: f"about {number:.0f}")
+    try:
+        assert only(lambda: 2.5).text == "about 2"
+        assert only(lambda: 2).text == "2"
+    finally:
+        describers.remove(float)
+    assert only(lambda: True).text == "True"
+    assert only(lambda: None).text == "Done; it gave nothing."
+
+
+def test_a_number_that_is_private_or_too_long_is_kept_back() -> None:
+    guard = Guard()
+    guard.hide(pd.DataFrame({"account": [1234567891, 9876543219]}), "account")
+    (outcome,) = Toolbox((Tool("f", lambda: 9876543219),), {}, Look(guard)).run([call("f")])
+    assert outcome.text == "[private: account]"
+    assert "characters left out" in one(Toolbox((Tool("f", lambda: 10**2_000),), {}, look(400)), call("f")).text
+
+
 def test_a_text_goes_as_it_is_and_what_a_terminal_obeys_is_made_visible() -> None:
     assert only(lambda: "one\n\ttwo 你好 \x1b[31m\ud800").text == "one\n\ttwo 你好 \\x1b[31m\\ud800"
 
@@ -632,6 +653,17 @@ def test_a_handle_is_passed_as_the_live_object() -> None:
 class Where(TypedDict):
     city: str
     zip: NotRequired[int]
+
+
+def test_a_handle_is_passed_under_any_name_that_a_function_takes() -> None:
+    def total(**columns: list[int]) -> dict[str, int]:
+        """Add up."""
+        return {name: sum(values) for name, values in columns.items()}
+
+    space = {"kimi_1": [1, 2], "kimi_2": "no list"}
+    outcome = one(box(total, namespace=space), call("total", a="kimi_1", columns=[3]))
+    assert outcome.value == {"a": 3, "columns": 3}
+    assert "not list[int]" in one(box(total, namespace=space), call("total", a="kimi_2")).text
 
 
 def test_a_typed_dict_is_an_object() -> None:

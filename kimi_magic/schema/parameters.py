@@ -1,7 +1,7 @@
 """What a function can be called with: the JSON Schema of its arguments, and the check of those a model wrote.
 
-The model gives arguments by name. `*args` is one array of its name; `**kwargs` is not offered, so that every name is a
-known one; nor is a parameter that has a default and a type without a schema, such as an open connection.
+The model gives arguments by name. `*args` is one array of its name; `**kwargs` allows any other names, with values of
+its type. A parameter that has a default and a type without a schema, such as an open connection, is not offered.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ _HINT = "Give it a type such as str, list[int], a pydantic model or a dataclass;
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameters:
-    """The arguments of a function. `description` is the first paragraph of its docstring, `schema` a JSON Schema."""
+    """The arguments of a function. `description` is the first paragraph of its docstring, `schema` a JSON Schema.
+
+    `others` is the name of its **kwargs, empty where it takes no other names.
+    """
 
     name: str
     description: str
     schema: json_schema.Json
+    others: str
     _signature: inspect.Signature = field(repr=False)
     _adapter: TypeAdapter[Any] = field(repr=False)
 
@@ -64,13 +68,26 @@ class Parameters:
         from pydantic import ValidationError
 
         try:
-            return self._adapter.validate_json(json.dumps(given))
+            return self._adapter.validate_json(json.dumps(self._gathered(given)))
         except ValidationError as exc:
-            wrong = {str(one["loc"][0]) for one in exc.errors(include_url=False) if one["loc"]}
+            places = (one["loc"] for one in exc.errors(include_url=False) if one["loc"])
+            wrong = {str(loc[1] if loc[0] == self.others and len(loc) > 1 else loc[0]) for loc in places}
             again = {key: _once_more(value) if key in wrong else value for key, value in given.items()}
             if again == given:
                 raise
-            return self._adapter.validate_json(json.dumps(again))
+            return self._adapter.validate_json(json.dumps(self._gathered(again)))
+
+    def _gathered(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Put what has no parameter of its own into **kwargs; a parameter that is not offered takes nothing there."""
+        if not self.others:
+            return given
+        others = {
+            name: value
+            for name, value in given.items()
+            if name == self.others or name not in self._signature.parameters
+        }
+        own = {name: value for name, value in given.items() if name not in others}
+        return {**own, self.others: others} if others else own
 
     @property
     def _known(self) -> str:
@@ -79,6 +96,10 @@ class Parameters:
             f"{name} ({_words(self.schema, node)}{'' if name in required else ', optional'})"
             for name, node in self.schema["properties"].items()
         ]
+        if self.others:
+            others = self.schema["additionalProperties"]
+            kind = _words(self.schema, others) if isinstance(others, dict) else "any value"
+            names.append(f"any other names ({kind})")
         return f"{self.name} takes {', '.join(names) or 'no arguments'}"
 
     def _expected(self, reason: str) -> str:
@@ -148,24 +169,27 @@ def parameters(function: Callable[..., Any], namespace: Mapping[str, Any] | None
     hints = signatures.hints(inner, name, namespace or {})
     text = inspect.getdoc(signatures.called(inner)) or inspect.getdoc(inner) or ""
     said = docstrings.about(text)
-    fields, defaults = {}, {}
+    fields, defaults, others = {}, {}, ""
     for key, parameter in signature.parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            continue
         kind = _field(hints.get(key, Any), parameter, said.get(key, ""))
-        optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_POSITIONAL
+        many = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        optional = many or parameter.default is not parameter.empty
         if not _has_schema(kind, f"The parameter {key!r} of {name}", optional=optional):
             continue
         fields[key] = NotRequired[kind] if optional else kind
         if parameter.default is not parameter.empty:
             defaults[key] = parameter.default
+        if parameter.kind is parameter.VAR_KEYWORD:
+            others = key
     made = pydantic_.adapter(pydantic_.typed_dict("Arguments", fields, extra="forbid", coerce_numbers_to_str=True))
     schema = json_schema.json_schema(made, reply=False)
     schema.setdefault("properties", {})
     for key, default in defaults.items():
         if key in schema["properties"]:
             schema["properties"][key] = _with_default(schema["properties"][key], default)
-    return Parameters(name, docstrings.summary(text), schema, signature, made)
+    if others:
+        schema["additionalProperties"] = _values_of(schema["properties"].pop(others))
+    return Parameters(name, docstrings.summary(text), schema, others, signature, made)
 
 
 def _field(kind: Any, parameter: inspect.Parameter, said: str) -> Any:
@@ -177,9 +201,22 @@ def _field(kind: Any, parameter: inspect.Parameter, said: str) -> Any:
             words = said = ""
     if parameter.kind is parameter.VAR_POSITIONAL:
         kind = list[kind]
+    elif parameter.kind is parameter.VAR_KEYWORD:
+        kind = dict[str, kind]
     elif parameter.default is None:
         kind = Optional[kind]  # noqa: UP045  # also of what has no `|`
     return pydantic_.described(kind, words or said)
+
+
+def _values_of(node: json_schema.Json) -> json_schema.Json | bool:
+    """Give the schema of the values of a dict, with what is said of that."""
+    inner = node.get("additionalProperties", True)
+    words = {"description": node["description"]} if "description" in node else {}
+    if not words:
+        return inner  # type: ignore[no-any-return]  # JSON
+    if isinstance(inner, dict):
+        return {**({"anyOf": [inner]} if "$ref" in inner else inner), **words}
+    return words
 
 
 def _has_schema(kind: Any, what: str, *, optional: bool) -> bool:

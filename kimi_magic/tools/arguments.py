@@ -9,45 +9,21 @@ from __future__ import annotations
 
 import inspect
 import json
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Annotated, Any
 
 from kimi_magic import schema
 from kimi_magic.context.objects.saying import type_name
 from kimi_magic.errors import CommandError
 from kimi_magic.schema import pydantic_
 from kimi_magic.tools import handles
+from kimi_magic.tools.taken import Taken, classes, members
 
 if TYPE_CHECKING:
     from kimi_magic.tools.functions import Tool
 
-__all__ = ["Bound", "Named", "Taken", "bound", "read"]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a function takes, read from it once: its annotations, its signature, and which arguments are live objects.
-
-    A function that cannot be read takes nothing; `read` says what is wrong with it.
-    """
-
-    function: Callable[..., Any]
-    hints: Mapping[str, Any]
-    signature: inspect.Signature
-    live: frozenset[str]
-
-    @classmethod
-    def by(cls, function: Callable[..., Any]) -> Taken:
-        """Read a function."""
-        hints = _hints(function)
-        try:
-            signature = inspect.signature(function)
-        except (TypeError, ValueError):
-            signature = inspect.Signature()
-        return cls(function, hints, signature, frozenset(_live(signature, hints)))
+__all__ = ["Bound", "Named", "bound", "read"]
 
 
 def read(taken: Taken) -> schema.Parameters:
@@ -55,7 +31,7 @@ def read(taken: Taken) -> schema.Parameters:
     if not taken.live:
         return schema.parameters(taken.function)
     live = {name: taken.hints[name] for name in taken.live}
-    named = {name: Annotated[_name_of(hint), _asks_for(_classes(hint))] for name, hint in live.items()}
+    named = {name: Annotated[_name_of(hint), _asks_for(classes(hint))] for name, hint in live.items()}
     return schema.parameters(_like(taken, named))
 
 
@@ -94,22 +70,27 @@ def bound(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
     hints, signature, live = tool.taken.hints, tool.taken.signature, tool.taken.live
     given = _decoded(text)
     found: dict[str, object] = {}
+    others: dict[str, object] = {}
     names: dict[str, str] = {}
     for name, word in (given or {}).items():
-        parameter = signature.parameters.get(name)
+        own = name in signature.parameters and name != parameters.others
+        parameter = signature.parameters.get(name if own else parameters.others)
         if parameter is None or parameter.kind is parameter.VAR_POSITIONAL or not isinstance(word, str):
             continue
-        if name not in live and handles.is_handle(word) and str not in _members(hints.get(name, Any)):
-            found[name] = _fitting(name, word, _found(name, word, (), namespace), hints.get(name, Any))
+        hint = hints.get(parameter.name, Any)
+        if name not in live and handles.is_handle(word) and str not in members(hint):
+            (found if own else others)[name] = _fitting(name, word, _found(name, word, (), namespace), hint)
             names[name] = word
     if found:
         loose = {**{name: _name_of(hints[name]) for name in live}, **dict.fromkeys(found, Any)}
         parameters = schema.parameters(_like(tool.taken, loose))
-    args, kwargs = parameters.validate(text if given is None else given)
-    checked = signature.bind(*args, **kwargs)
+    args, kwargs = parameters.validate(
+        text if given is None else {name: value for name, value in given.items() if name not in others}
+    )
+    checked = signature.bind(*args, **kwargs, **others)
     for name in live & {name for name, word in checked.arguments.items() if word is not None}:
         names[name] = checked.arguments[name]
-        found[name] = _found(name, names[name], _classes(hints[name]), namespace)
+        found[name] = _found(name, names[name], classes(hints[name]), namespace)
     checked.arguments.update(found)
     return Bound(checked, names)
 
@@ -132,7 +113,7 @@ def _handed_on(tool: Tool, text: str, namespace: Mapping[str, Any]) -> Bound:
 
 def _name_of(hint: Any) -> Any:
     """Give the type of the name of what JSON cannot hold."""
-    return str | None if type(None) in _members(hint) else str
+    return str | None if type(None) in members(hint) else str
 
 
 def _decoded(text: str) -> dict[str, Any] | None:
@@ -144,18 +125,6 @@ def _decoded(text: str) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             return None
     return given if isinstance(given, dict) else None
-
-
-def _live(signature: inspect.Signature, hints: Mapping[str, Any]) -> set[str]:
-    """Name the parameters that JSON cannot hold and that have to be given, or may be None."""
-    return {
-        parameter.name
-        for parameter in signature.parameters.values()
-        if parameter.name in hints
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and (parameter.default is None or parameter.default is parameter.empty)
-        and _has_no_json(hints[parameter.name])
-    }
 
 
 def _found(parameter: str, word: str, wanted: tuple[type, ...], namespace: Mapping[str, Any]) -> object:
@@ -176,7 +145,7 @@ def _fitting(parameter: str, word: str, value: object, hint: Any) -> object:
     try:
         adapter = pydantic_.adapter(hint)
     except CommandError:  # JSON cannot hold it, or it is no type at all
-        return _found(parameter, word, _classes(hint), {word: value})
+        return _found(parameter, word, classes(hint), {word: value})
     try:
         adapter.validate_python(value, strict=True)
     except ValidationError:
@@ -194,56 +163,6 @@ def _asks_for(classes: tuple[type, ...]) -> str:
 
 def _named(classes: tuple[type, ...]) -> str:
     return " or ".join(cls.__name__ for cls in classes if cls is not type(None))
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Give the annotations of its parameters, resolved where they can be; `schema` tells of those that cannot."""
-    try:
-        hints = get_type_hints(_annotated(function), include_extras=True)
-    except Exception:  # noqa: BLE001  # a name that is not defined, an annotation that is no type
-        return {}
-    hints.pop("return", None)
-    return hints
-
-
-def _annotated(function: Any) -> Any:
-    function = inspect.unwrap(function) if not hasattr(function, "func") else function.func
-    return function if inspect.isroutine(function) else type(function).__call__
-
-
-def _members(hint: Any) -> set[Any]:
-    """Take Annotated, Optional and Union apart."""
-    if get_origin(hint) is Annotated:
-        return _members(get_args(hint)[0])
-    if get_origin(hint) in (Union, types.UnionType):
-        return {member for part in get_args(hint) for member in _members(part)}
-    return {hint}
-
-
-def _classes(hint: Any) -> tuple[type, ...]:
-    return tuple(sorted((one for one in _members(hint) if isinstance(one, type)), key=lambda cls: cls.__qualname__))
-
-
-def _has_no_json(hint: Any) -> bool:
-    """Whether it is made of classes that have no JSON form, and None."""
-    classes = {one for one in _members(hint) if one is not type(None)}
-    return bool(classes) and all(isinstance(one, type) and not _has_schema(one) for one in classes)
-
-
-@lru_cache(256)
-def _has_schema(cls: type) -> bool:
-    if cls.__module__ == "builtins" or is_typeddict(cls):
-        return True
-    from pydantic import PydanticUserError, TypeAdapter
-    from pydantic.errors import PydanticInvalidForJsonSchema
-
-    try:
-        TypeAdapter(cls).json_schema()
-    except (PydanticUserError, PydanticInvalidForJsonSchema):
-        return False
-    except Exception:  # noqa: BLE001  # `schema` says what is wrong with it
-        return True
-    return True
 
 
 def _like(taken: Taken, others: Mapping[str, Any]) -> Callable[..., Any]:

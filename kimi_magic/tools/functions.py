@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from kimi_magic.errors import CommandError
 
 if TYPE_CHECKING:
-    from kimi_magic.tools.arguments import Taken
+    from kimi_magic.tools.taken import Taken
 
 __all__ = ["Approve", "Tool", "attribute", "marked", "tool"]
 
@@ -71,9 +71,9 @@ class Tool:
     @cached_property
     def taken(self) -> Taken:
         """What its function takes."""
-        from kimi_magic.tools import arguments
+        from kimi_magic.tools.taken import Taken
 
-        return arguments.Taken.by(self.function)
+        return Taken.by(self.function)
 
     @property
     def schema(self) -> dict[str, Any]:
