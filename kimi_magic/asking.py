@@ -297,7 +297,8 @@ class Asking:
         try:
             self.draft.value = out.parse(done.text)
             with contextlib.suppress(CommandError):  # neither pandas nor polars is there
-                self.draft.frame = out.frame(self.draft.value) if out.rows else None
+                if out.rows or self._plan.settings.format == "table":
+                    self.draft.frame = out.frame(self.draft.value)
         except Invalid as reason:
             if self._mended or done.finish == "length":
                 raise self._invalid(out, reason) from None

@@ -58,7 +58,8 @@ class Reply:
     journal's keys of what was exchanged for it. `rounds` are those before the last, with the calls of tools and what
     came of them; text and thinking are the last one's, `usage` is that of all, without those that were replayed where
     others were sent. `tool_calls` are the calls that were not run. `value` is what the text stands for, where a type
-    was asked for, and `frame` the same as a dataframe, where that is rows. `str(reply)` is the text.
+    was asked for, and `frame` the same as a dataframe, where that is rows or a table was asked for. `str(reply)` is the
+    text.
     """
 
     text: str = ""

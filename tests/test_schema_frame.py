@@ -265,7 +265,7 @@ def test_fields_have_proper_dtypes_in_pandas() -> None:
 def test_rows_of_classes_make_dataframes() -> None:
     people = [Person(name="Ada", age=36, tags=["x"])]
     assert output(list[Person]).frame(people).to_dict("records")[0] | {"email": None} == people[0].model_dump()
-    assert output(Person).frame(people).shape == (1, 4)
+    assert output(Person).frame(people[0]).shape == (1, 4)
     assert output(list[Point]).frame([Point(1.0, 2.0)]).to_dict("list") == {"x": [1.0], "y": [2.0]}
     assert output(list[Pair]).frame([Pair(1, "x")]).to_dict("list") == {"left": [1], "right": ["x"]}
     films = output(list[Film]).frame(

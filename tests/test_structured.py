@@ -155,6 +155,22 @@ def test_code_is_not_replaced_by_a_value(types: Kernel, seen: Seen, name: str) -
     assert seen.all() == []
 
 
+@pytest.mark.parametrize(
+    ("out", "said", "table"),
+    [
+        ("name, age int", {"name": "Ada", "age": 36}, {"name": ["Ada"], "age": [36]}),
+        ("int", {"value": 4}, {"value": [4]}),
+        ("list[int]", {"value": [4, 5]}, {"value": [4, 5]}),
+    ],
+)
+def test_a_table_of_one_object_has_one_row(
+    types: Kernel, out: str, said: dict[str, object], table: dict[str, list[object]]
+) -> None:
+    cell = types.run(f'%%kimi single -f table -o "{out}"\nGo. <<say {json.dumps(said)}>>')
+    assert cell.ok, cell.text
+    assert types.value("single.to_dict('list')") == table
+
+
 def test_a_table_needs_rows(types: Kernel, seen: Seen) -> None:
     assert "-o" in types.run("%%kimi rows -f table\nGo.").text
     assert seen.all() == []

@@ -86,10 +86,13 @@ class Output:
                 errors += exc.reasons
         return rows, errors
 
-    def frame(self, rows: Sequence[Any]) -> Any:
-        """Make a dataframe of rows that were checked: of the library of `like`, else pandas or polars."""
+    def frame(self, value: Any) -> Any:
+        """Make a dataframe of a value that was checked: of the library of `like`, else pandas or polars.
+
+        Each of many is a row; anything else is one row. Raises CommandError where neither library is there.
+        """
         row = self._row or self._adapter
-        records = [_record(one, row) for one in rows]
+        records = [_record(one, row) for one in (value if self._row is not None else [value])]
         return frame(records, hints(self._kind) if self.rows or not self._row else {"value": self._kind}, self._like)
 
     def _checked(self, inner: Any, root: str) -> Any:
