@@ -16,7 +16,7 @@ from kimi_magic.messages import Message, Text, Usage
 from kimi_magic.sent import Item
 from kimi_magic.wire import Request, encode_message
 
-__all__ = ["Break", "How", "Prefix", "Round", "profile"]
+__all__ = ["Break", "Entry", "How", "Prefix", "profile"]
 
 T = TypeVar("T")
 How = Literal["changed", "inserted", "removed", "other affinity", "model changed", "evicted"]
@@ -29,7 +29,7 @@ _SHORT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Entry:
     """One request of this kernel: what went, of what its question was made, and what the service counted.
 
     `time` is when its reply ended, in seconds since 1970; `affinity` is its conversation's, and `turns` are the numbers
@@ -77,7 +77,7 @@ class Break:
 class Prefix:
     """What one request had in common with the earlier one that shares most with it.
 
-    `turn` is its number (see `Round.turn`). `bytes` are canonical JSON; `tokens` is what could have been found cached:
+    `turn` is its number (see `Entry.turn`). `bytes` are canonical JSON; `tokens` is what could have been found cached:
     the earlier request's own count where that is a prefix as a whole, else an estimate; at least what was found, as a
     service may hold its replies, too, and what other kernels sent. `usage` is what the service reported. `earlier` is
     that request's place in the log, None for the first of its conversation.
@@ -96,7 +96,7 @@ class Prefix:
         return self.usage.cached / self.tokens if self.tokens and self.usage.input else None
 
 
-def profile(log: Sequence[Round]) -> tuple[Prefix, ...]:
+def profile(log: Sequence[Entry]) -> tuple[Prefix, ...]:
     """Profile each request of a kernel, in order: what was sent among what was sent, a replay among all before it."""
     known = _Known({each.request.messages[-1]: each.items for each in log}, {})
     return tuple(_profiled(log, n, known) for n in range(len(log)))
@@ -127,7 +127,7 @@ class _Common:
     tokens: int = 0
 
 
-def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
+def _profiled(log: Sequence[Entry], number: int, known: _Known) -> Prefix:
     one = log[number]
     warm: list[int] = []
     cold: list[int] = []
@@ -151,7 +151,7 @@ def _profiled(log: Sequence[Round], number: int, known: _Known) -> Prefix:
     return Prefix(turn, common.bytes, max(tokens, one.usage.cached), one.usage, best, broke)
 
 
-def _best(log: Sequence[Round], one: Round, among: Sequence[int], known: _Known) -> tuple[int | None, _Common]:
+def _best(log: Sequence[Entry], one: Entry, among: Sequence[int], known: _Known) -> tuple[int | None, _Common]:
     """Find the request that begins most like this one: of equals one of the same model, and the latest."""
     commons = {n: _common(log[n].request, one.request, known) for n in among}
     if not commons:
@@ -160,13 +160,13 @@ def _best(log: Sequence[Round], one: Round, among: Sequence[int], known: _Known)
     return best, commons[best]
 
 
-def _warm(earlier: Round, one: Round) -> bool:
+def _warm(earlier: Entry, one: Entry) -> bool:
     """Whether the service may find what they have in common: tools stand before all messages."""
     before, now = earlier.request, one.request
     return (before.model, earlier.affinity, before.tools) == (now.model, one.affinity, now.tools)
 
 
-def _elsewhere(earlier: Round, one: Round) -> tuple[How, str]:
+def _elsewhere(earlier: Entry, one: Entry) -> tuple[How, str]:
     """Say why a service does not find what two requests have in common."""
     if earlier.request.model != one.request.model:
         return "model changed", ""
@@ -204,7 +204,7 @@ def _count_same(one: Sequence[object], other: Sequence[object]) -> int:
     return low
 
 
-def _possible(earlier: Round, one: Round, common: _Common, known: _Known) -> int:
+def _possible(earlier: Entry, one: Entry, common: _Common, known: _Known) -> int:
     """Tokens that could have been found: counted where the service has counted them, else estimated and scaled."""
     if common.messages == len(earlier.request.messages) and earlier.usage.input:
         return min(earlier.usage.input, one.usage.input or earlier.usage.input)
@@ -212,7 +212,7 @@ def _possible(earlier: Round, one: Round, common: _Common, known: _Known) -> int
     return round(common.tokens * one.usage.input / estimated) if one.usage.input and estimated else common.tokens
 
 
-def _broken(earlier: Round, one: Round, common: _Common, tokens: int, known: _Known) -> Break | None:
+def _broken(earlier: Entry, one: Entry, common: _Common, tokens: int, known: _Known) -> Break | None:
     before, now = earlier.request.messages, one.request.messages
     if common.messages < min(len(before), len(now)):
         place, how = _difference(before, now, common.messages)
@@ -232,7 +232,7 @@ def _broken(earlier: Round, one: Round, common: _Common, tokens: int, known: _Kn
     return Break("evicted", "", tokens - found, max(0.0, one.time - earlier.time))
 
 
-def _again(one: Round, tokens: int) -> int:
+def _again(one: Entry, tokens: int) -> int:
     """Tokens that were read again, by estimate; never more than the service says that it read."""
     fresh = one.usage.input - one.usage.cached if one.usage.input else tokens
     return max(0, min(tokens, fresh))
@@ -247,14 +247,14 @@ def _difference(old: Sequence[T], new: Sequence[T], at: int) -> tuple[int, How]:
     return at, "changed"
 
 
-def _part(one: Round, at: int) -> str:
+def _part(one: Entry, at: int) -> str:
     message = one.request.messages[at]
     if message.role == "system":
         return "system message"
     return f"turn {one.turn(at)}'s {'question' if message.role == 'user' else 'reply'}"
 
 
-def _removed(one: Round, at: int, until: int) -> str:
+def _removed(one: Entry, at: int, until: int) -> str:
     """Name what is gone: whole turns, where they end with their replies."""
     gone = one.request.messages[at:until]
     if not any(message.role == "user" for message in gone) or gone[0].role == "assistant":

@@ -253,7 +253,7 @@ def _round_html(done: Round) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
+class _Counted:
     """What a round that has ended has used, and whether that counts."""
 
     usage: Usage
@@ -284,7 +284,7 @@ class Draft:
     _calls: dict[int, list[str]] = field(default_factory=dict)
     _finished: Finished | None = None
     _usage: Usage = Usage()
-    _earlier: list[_Round] = field(default_factory=list)
+    _earlier: list[_Counted] = field(default_factory=list)
     _answered_by: str = ""
     _retry: tuple[float, Retrying] | None = None
     _request_id: str = ""
@@ -328,7 +328,7 @@ class Draft:
     def again(self, done: Round) -> None:
         """Begin another round, after this one."""
         self.rounds.append(done)
-        self._earlier.append(_Round(self._usage, self.recorded, self.charged))
+        self._earlier.append(_Counted(self._usage, self.recorded, self.charged))
         self._usage = Usage()
         self._finished = self._first = self._first_text = self._end = None
         for pieces in (self._text, self._thinking, self._calls):
@@ -372,7 +372,7 @@ class Draft:
     @property
     def reply(self) -> Reply:
         """The sum so far, of all rounds."""
-        rounds = [*self._earlier, _Round(self._usage, self.recorded, self.charged)]
+        rounds = [*self._earlier, _Counted(self._usage, self.recorded, self.charged)]
         sent = [each for each in rounds if not each.recorded]
         mixed = 0 < len(sent) < len(rounds)
         return replace(

@@ -20,7 +20,7 @@ from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.iothread import IOThread
 from kimi_magic.messages import Message, Usage
 from kimi_magic.models import Model
-from kimi_magic.prefix import Round
+from kimi_magic.prefix import Entry
 from kimi_magic.reply import Reply
 from kimi_magic.sent import Item, Sent
 from kimi_magic.settings import Settings
@@ -45,7 +45,7 @@ class Session:
         self.conversation = Conversation()
         self.conversations = {self.conversation.name: self.conversation}
         self.books = books or Books()
-        self.requests: list[Round] = []
+        self.requests: list[Entry] = []
         self.last_sent: Sent | None = None
         self.schemaless: set[tuple[str, str]] = set()  # endpoints and models that take no JSON Schema
         self._told = False
@@ -286,7 +286,7 @@ class Session:
             turns = tuple(each.number for each in plan.conversation.seen(plan.turn.parent))
             if plan.keep:
                 turns = (*turns, plan.conversation.next_number)
-            self.requests.append(Round(request, affinity, items, reply.usage, time.time(), replayed, turns))
+            self.requests.append(Entry(request, affinity, items, reply.usage, time.time(), replayed, turns))
         self.books.settle(hold, reply, plan.endpoint, plan.conversation.id, more=more)
 
     def reset(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kimi_magic.messages import Image, Message, Text, Usage
-from kimi_magic.prefix import Break, Prefix, Round, profile
+from kimi_magic.prefix import Break, Entry, Prefix, profile
 from kimi_magic.sent import Item
 from kimi_magic.wire import Request
 
@@ -25,20 +25,20 @@ K26 = "@cf/moonshotai/kimi-k2.6"
 LONG = "A sentence of some words that goes on and on. " * 100
 
 
-def asked(*texts: str, system: str = "", affinity: str = "a", model: str = K26, cached: int | None = None) -> Round:
+def asked(*texts: str, system: str = "", affinity: str = "a", model: str = K26, cached: int | None = None) -> Entry:
     """A request of these questions and replies in turn; the service counted a token for four characters."""
     said = [Message.of("user" if n % 2 == 0 else "assistant", text) for n, text in enumerate(texts)]
     messages = ([Message.of("system", system)] if system else []) + said
     tokens = sum(len(message.text) for message in messages) // 4 + 10
     usage = Usage(tokens, tokens if cached is None else cached, 5)
-    return Round(Request(model, tuple(messages), 100), affinity, (), usage)
+    return Entry(Request(model, tuple(messages), 100), affinity, (), usage)
 
 
-def broke(*log: Round) -> Break | None:
+def broke(*log: Entry) -> Break | None:
     return profile(log)[-1].broke
 
 
-def words(*log: Round) -> str:
+def words(*log: Entry) -> str:
     return str(broke(*log))
 
 
@@ -98,14 +98,14 @@ def block(name: str, text: str) -> Item:
     return Item(name, "table", (Text(f'<context name="{name}">\n{text}\n</context>\n\n'),))
 
 
-def question(*items: Item, text: str = "What is odd?") -> Round:
+def question(*items: Item, text: str = "What is odd?") -> Entry:
     """A request whose question brings parts along."""
     parts = tuple(part for item in items for part in item.parts)
     joined = "".join(part.text for part in parts if isinstance(part, Text))
     images = tuple(part for part in parts if isinstance(part, Image))
     first = Message("user", (Text(joined + text), *images))
     own = Item("question", "question", (Text(text),))
-    return Round(Request(K26, (first,), 100), "a", (*items, own), Usage(500, 0, 1))
+    return Entry(Request(K26, (first,), 100), "a", (*items, own), Usage(500, 0, 1))
 
 
 def picture(data: bytes) -> Item:
