@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from kimi_magic import kernel
 from kimi_magic.command import Ask, Context, conversation_name
 from kimi_magic.context.registry import Describe
 from kimi_magic.errors import CommandError, Interrupted, InvalidReply, KimiError
+from kimi_magic.execution import run_here
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -286,49 +284,6 @@ def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> To
 
     run_code = (lambda code: run_here(shell, code)) if shell is not None else None
     return kernel.toolbox(asked.tools, values, _namespace(shell), approval=Approving(), run=run_code)
-
-
-def run_here(shell: InteractiveShell, code: str) -> object:
-    """Run code in the user's namespace, its output in this cell; give what it printed, and the value of its last line.
-
-    Only what the user has read and agreed to comes here. A top-level await is an error.
-    """
-    tree = ast.parse(shell.transform_cell(code))
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    printed = _Printed(sys.stdout)
-    with contextlib.redirect_stdout(printed), _without_exit(shell.user_ns):
-        exec(compile(tree, "<run_python>", "exec"), shell.user_ns)  # noqa: S102  # see above
-        value = None
-        if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), "<run_python>", "eval"), shell.user_ns)  # noqa: S307
-    said = printed.getvalue()
-    if value is None:
-        return said or None
-    return {"printed": said, "value": value} if said else value
-
-
-@contextlib.contextmanager
-def _without_exit(namespace: dict[str, Any]) -> Iterator[None]:
-    """Let `exit()` end the code and not the kernel."""
-    kept = {name: namespace[name] for name in ("exit", "quit") if name in namespace}
-    namespace.update(dict.fromkeys(kept, sys.exit))
-    try:
-        yield
-    finally:
-        namespace.update({name: value for name, value in kept.items() if namespace.get(name) is sys.exit})
-
-
-class _Printed(io.StringIO):
-    """Keeps what is printed, and lets it through."""
-
-    def __init__(self, through: TextIO) -> None:
-        super().__init__()
-        self._through = through
-
-    def write(self, text: str) -> int:
-        """Write it there and here."""
-        self._through.write(text)
-        return super().write(text)
 
 
 def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:

@@ -64,6 +64,7 @@ LAYERS = [
     # surfaces
     "others",
     "render",
+    "execution",
     "cell",
     "progress",
     "mapping",

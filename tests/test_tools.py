@@ -210,7 +210,41 @@ def test_the_model_is_told_what_code_printed_and_gave(tools: Kernel) -> None:
     assert tools.value("answer.calls[0].text") == '{"printed": "seen\\n", "value": 42}'
 
 
-@pytest.mark.parametrize("code", ["exit()", "1 / 0", "await asyncio.sleep(0)", "def ("])
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("got = await queue.get()\nprint('got', got)\ngot + 1", '{"printed": "got 41\\n", "value": 42}'),
+        ("async with lock:\n    got = [n async for n in counted()]", "Done; it gave nothing."),
+        ("got = 0\nawait counted().__anext__()", "0"),
+        ("got = 0\ncounted().__anext__()", "0"),
+    ],
+)
+def test_code_awaits_on_the_loop_of_the_kernel(tools: Kernel, code: str, told: str) -> None:
+    tools.run(
+        "queue, lock = asyncio.Queue(), asyncio.Lock()\nawait queue.put(41)\n"
+        "async def counted():\n    for n in range(3):\n        await asyncio.sleep(0)\n        yield n\n"
+        "before = (exit, quit)"
+    )
+    call = json.dumps({"code": code})
+    cell = tools.run(f"%%kimi answer -t run_python\nRun. <<tool run_python {call}>>", answers=["y"])
+    assert tools.value("answer.calls[0].text") == told
+    assert ("got 41" in cell.text) is ("print" in code)
+    assert tools.run("got").ok
+    assert tools.value("before == (exit, quit)") is True
+
+
+def test_code_that_waits_ends_by_ctrl_c(tools: Kernel) -> None:
+    code = "print('wait' + 'ing')\ntry:\n    await asyncio.sleep(30)\nfinally:\n    ended = True"
+    asked = f"%%kimi answer -t run_python\nRun. <<tool run_python {json.dumps({'code': code})}>>"
+    stop = tools.interrupt_when(lambda message: "waiting" in str(message["content"].get("text", "")))
+    assert not tools.run(asked, answers=["y"], watch=stop, timeout=20).ok
+    assert tools.value("(answer.calls[0].state, ended)") == ("interrupted", True)
+    assert tools.run("print('on')").text.strip() == "on"
+
+
+@pytest.mark.parametrize(
+    "code", ["exit()", "1 / 0", "await asyncio.sleep(0); 1 / 0", "await asyncio.sleep(0); exit()", "def ("]
+)
 def test_code_that_fails_ends_nobody(tools: Kernel, code: str) -> None:
     call = json.dumps({"code": code})
     tools.run(f"%%kimi answer -t run_python\nRun. <<tool run_python {call}>>", answers=["y"])

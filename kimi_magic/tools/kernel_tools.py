@@ -6,8 +6,10 @@ here, and every answer carries what to enter in the ledger. `run_python` changes
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from kimi_magic.context import kinds
@@ -100,14 +102,28 @@ class _Looking:
         return kinds.describe(value, self._look)
 
     def shown(self, run: Callable[[], object]) -> object:
-        """Give what running code came to, or say that it holds what is private."""
-        try:
+        """Give what running code came to, or say that it holds what is private; awaitable where that is."""
+        with self._guarded():
             value = run()
+        return self._awaited(value) if inspect.isawaitable(value) else self._given(value)
+
+    async def _awaited(self, value: Awaitable[object]) -> object:
+        with self._guarded():
+            found = await value
+        return self._given(found)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Keep back an error whose message holds what is private."""
+        try:
+            yield
         except Exception as error:
             if column := Private(self._namespace, self._look).within(said(error, str)):
                 what = f"{type_name(error)}, whose message is withheld: it holds the private column {column}"
                 raise RuntimeError(what) from None
             raise
+
+    def _given(self, value: object) -> object:
         if column := Private(self._namespace, self._look).within(value):
             text = f"Done. What it gave is withheld as a whole: it holds the private column {self._look.word(column)}."
             return Description.of("withheld", text, withheld=(self._look.word(column),))
