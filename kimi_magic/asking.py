@@ -73,8 +73,7 @@ class Plan:
 
     `record` is told what is sent to `endpoint`, just before that; where `replay` gives what replays a round, nothing is
     sent, recorded or billed. The reply completes the `turn`, unless `keep` is false; with `aside` it is asked in
-    another conversation than the one in use, which stays in use; `nested` is one that a tool asks, while the question
-    that called it has the turn.
+    another conversation than the one in use, which stays in use.
     """
 
     conversation: Conversation
@@ -91,7 +90,6 @@ class Plan:
     out: Output | None
     keep: bool
     aside: bool
-    nested: bool
 
 
 class Asking:

@@ -125,7 +125,7 @@ class Function(Generic[P, R]):
     def stream(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
         """Ask when it is first iterated, and give what arrives: pieces of text, or of a list its elements.
 
-        Anything else is given once, whole. Closing the iterator ends the reply; until then nothing else can be asked.
+        Anything else is given once, whole. Other questions may be asked meanwhile; closing the iterator ends the reply.
         """
         return self._arriving(self._given(args, kwargs))
 

@@ -1,4 +1,4 @@
-"""The session: one conversation, one turn at a time, and its books. `ask` turns a question into events and a turn."""
+"""The session: conversations, one turn at a time, and its books. `ask` turns a question into events and a turn."""
 
 from __future__ import annotations
 
@@ -80,23 +80,20 @@ class Session:
         `origin` is where it is asked: a cell that runs again takes the place of its turn. `charged` says that
         Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
         replays the reply, nothing is sent, recorded or billed. The model may call `tools`, whose results it is sent in
-        further rounds; its reply has to be what `out` says, or it is asked once to mend it. A tool may ask as well,
-        with `history=False`. Raises CommandError for what cannot be sent, TooLarge where it cannot fit the model's
-        window by any estimate, BudgetReached, and what `replay` raises.
+        further rounds; its reply has to be what `out` says, or it is asked once to mend it. A question of
+        a conversation waits for the one before it; one outside of any waits for none, so a tool may ask it, or who has
+        not read a stream to its end. Raises CommandError for what cannot be sent, TooLarge where it cannot fit the
+        model's window by any estimate, BudgetReached, and what `replay` raises.
         """
-        nested = self._owner == threading.get_ident()
-        if nested and any(one.arriving for one in self._open):
-            raise CommandError(
-                "A reply is still arriving in this cell.",
-                hint="Ask again when it is complete; `close()` ends a stream.",
-            )
-        if nested and history:
+        if history and self._owner == threading.get_ident():
+            if any(one.arriving for one in self._open):
+                raise CommandError("A reply is still arriving in this cell.", hint="Ask again when it is complete.")
             raise CommandError(
                 "A tool cannot ask in the conversation: the question that called it is not answered yet.",
                 hint="history=False asks outside of any; so does a function of @kimi_magic.fn.",
             )
         try:
-            if not nested:
+            if history:
                 self._turn.acquire()
                 self._owner = threading.get_ident()
             conversation = past or self._conversation_for(name, new=new, history=history)
@@ -118,15 +115,13 @@ class Session:
                 out,
                 keep=history,
                 aside=bool(name),
-                nested=nested,
             )
             asking = Asking(self, plan, items, self._remark(conversation, place, origin, question))
-            self._open.add(asking)
+            if history:
+                self._open.add(asking)
             return asking  # noqa: TRY300  # Ctrl-C may come up to here
         except BaseException:
-            if (
-                not nested and self._owner == threading.get_ident()
-            ):  # not where Ctrl-C ended the wait for another thread's turn
+            if history and self._owner == threading.get_ident():  # not where Ctrl-C ended the wait for another's turn
                 self._give_turn()
             raise
 
@@ -275,7 +270,7 @@ class Session:
                 if not plan.aside:
                     self.conversation = conversation
         finally:
-            if not plan.nested:
+            if plan.keep:
                 self._give_turn()
 
     def _count(self, plan: Plan, request: Request, reply: Reply, hold: Hold, *, more: bool) -> None:

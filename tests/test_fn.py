@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -276,17 +277,34 @@ def test_text_streams_in_pieces_and_rows_as_they_come(asking: Kernel) -> None:
     assert asking.value("list(mood.stream(json({'value': 'bad'})))") == ["bad"]
 
 
-def test_a_stream_that_is_left_frees_the_session(asking: Kernel) -> None:
-    asking.run("pieces = say.stream('<<rate 5>><<tokens 500>>')\nfirst = next(pieces)")
-    assert "still arriving" in asking.run("say('<<say one>>')").text
-    asking.run("pieces.close()")
-    assert asking.value("say('<<say one>>')") == "one"
+def test_other_questions_are_asked_while_a_stream_is_held(asking: Kernel, seen: Seen) -> None:
+    asking.run("pieces = say.stream('<<rate 60>><<say one two three four five six>>')\nfirst = next(pieces)")
+    assert asking.value("say('<<say beside>>')") == "beside"
+    assert asking.run("%%kimi\n<<say and in the conversation>>").text == "and in the conversation"
+    assert asking.value("''.join([first, *pieces])") == "one two three four five six"
+    asking.run("found = '<<rate 40>>' + json({'rows': [{'name': name, 'age': 1} for name in ('Ada', 'Bob', 'Eve')]})")
+    assert asking.value("[say(f'<<say {row.name}>>') for row in people.stream(found)]") == ["Ada", "Bob", "Eve"]
+    assert len(seen.all()) == 7
 
 
-def test_a_stream_that_nobody_holds_any_more_frees_the_session(asking: Kernel) -> None:
+def test_a_tool_may_leave_a_stream_and_ask_on(asking: Kernel) -> None:
+    asking.run(
+        "def leaves() -> str:\n    'Ask and do not wait.'\n"
+        "    global pieces\n    pieces = say.stream('<<rate 60>><<say some of it>>')\n"
+        "    return next(pieces) + say('<<say beside>>')"
+    )
+    asking.run("%%kimi answer -t leaves\n<<tool leaves>><<then>><<say So.>>")
+    assert asking.value("(str(answer), answer.calls[0].text, ''.join(pieces))") == ("So.", "somebeside", " of it")
+
+
+@pytest.mark.parametrize("leave", ["pieces.close()", "del pieces"])
+def test_a_stream_that_is_left_is_ended(asking: Kernel, seen: Seen, leave: str) -> None:
     asking.run("import gc\ngc.disable()\npieces = say.stream('<<rate 5>><<tokens 500>>')\nfirst = next(pieces)")
-    asking.run("del pieces")
-    assert asking.value("say('<<say one>>')") == "one"
+    asking.run(leave)
+    deadline = time.monotonic() + 10
+    while seen.last()["ended"] != "client-closed":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     asking.run("gc.enable()")
 
 

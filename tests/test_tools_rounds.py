@@ -165,14 +165,12 @@ def test_a_tool_asks_outside_of_the_conversation(seen: Seen) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_what_a_tool_asks_is_one_at_a_time() -> None:
+def test_what_a_tool_asks_need_not_be_read_to_its_end_before_the_next() -> None:
     def leaves() -> str:
         """Ask and do not wait."""
         with ours.ask("<<rate 5>><<tokens 500>>", ours.resolve({}), history=False) as asking:
             next(asking)
-            with pytest.raises(errors.CommandError, match="still arriving"):
-                mood("<<say no>>")
-        return mood('<<say-json "{\\"value\\": \\"bad\\"}">>')
+            return mood('<<say-json "{\\"value\\": \\"bad\\"}">>')
 
     reply = kimi_magic.ask("<<tool leaves>><<then>><<say So.>>", tools=leaves, new=True)
     assert [outcome.text for outcome in reply.calls] == ["bad"]
