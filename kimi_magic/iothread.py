@@ -78,6 +78,8 @@ class Feed(Generic[T]):
 
     def close(self) -> None:
         """End the coroutine, and with it its connection."""
+        if self._over:
+            return
         self._closed = True
         with contextlib.suppress(RuntimeError):  # the loop has ended, and everything on it
             self._loop.call_soon_threadsafe(self._cancel)
