@@ -60,6 +60,7 @@ LAYERS = [
     "asking",
     "session",
     "local",
+    "places",
     "kernel",
     # surfaces
     "others",
@@ -150,9 +151,9 @@ def test_the_local_server_imports_nothing_of_ours() -> None:
     assert ours == set()
 
 
-def test_only_the_kernel_knows_the_local_server() -> None:
+def test_only_who_chooses_and_starts_it_knows_the_local_server() -> None:
     knows = {layer(path) for path in files() for name in imported(path) if name.startswith("kimi_magic.local")}
-    assert knows - {"local"} == {"kernel"}
+    assert knows - {"local"} == {"places", "kernel"}
 
 
 def test_foreign_packages_stay_where_they_belong() -> None:
