@@ -125,6 +125,9 @@ def current() -> Session:
         return _state.session
 
 
+# What carries a question
+
+
 def transport(values: Settings, where: Place) -> Transport:
     """Give the transport to a place; the same one as long as place and credentials are the same."""
     from kimi_magic.transport import Endpoint, HttpTransport

@@ -1,4 +1,4 @@
-"""Where questions go by the settings, Cloudflare, a URL or the model on this machine, and which model is asked there."""
+"""Where questions go by the settings (Cloudflare, a URL, the model on this machine), and which model is asked there."""
 
 from __future__ import annotations
 
