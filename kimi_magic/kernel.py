@@ -507,6 +507,9 @@ def _guarded(values: Settings) -> Settings:
     return replace(values, system=guard().clean(values.system)) if values.system else values
 
 
+# What is written down, and what may not be
+
+
 def _record(sent: Sent) -> None:
     """Write down what leaves the kernel, before it does. A ledger that cannot be written keeps nobody from asking."""
     from kimi_magic.store import Egress
