@@ -184,6 +184,18 @@ def test_asking_inside_an_ask_is_refused_not_a_deadlock(asker: Asker) -> None:
     assert asker.ask("after").text
 
 
+def test_a_question_outside_of_any_conversation_waits_for_none(asker: Asker) -> None:
+    with asker.send("<<tokens 500>><<rate 5>>") as first:
+        assert asker.ask("<<say beside>>", history=False).text == "beside"
+        beside: list[Reply] = []
+        thread = threading.Thread(target=lambda: beside.append(asker.ask("<<say there>>", history=False)))
+        thread.start()
+        thread.join(10)
+        assert beside[0].text == "there"
+        assert first.arriving
+    assert [turn.question.text for turn in asker.session.conversation.turns] == ["<<tokens 500>><<rate 5>>"]
+
+
 def test_a_limit_is_always_sent_and_clamped(asker: Asker, seen: Seen) -> None:
     def limit(**more: Any) -> int:
         asker.ask("<<say x>>", history=False, **more)
