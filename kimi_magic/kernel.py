@@ -235,16 +235,16 @@ class _LocalTransport:
         self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        await (await self._running()).stream(request, affinity, limits, emit)
+        await (await self.reach()).stream(request, affinity, limits, emit)
 
     async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
-        return await (await self._running()).complete(request, affinity, limits)
+        return await (await self.reach()).complete(request, affinity, limits)
 
     async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
-        return await (await self._running()).submit(model, body, affinity, limits)
+        return await (await self.reach()).submit(model, body, affinity, limits)
 
     async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> Polled:
-        return await (await self._running()).poll(model, request_id, limits, tools=tools)
+        return await (await self.reach()).poll(model, request_id, limits, tools=tools)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -253,7 +253,7 @@ class _LocalTransport:
         if self._inner is not None:
             await self._inner.close()
 
-    async def _running(self) -> HttpTransport:
+    async def reach(self) -> HttpTransport:
         local = self._local
         if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
             return self._inner  # a job asks often: no thread for what is there
