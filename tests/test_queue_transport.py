@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kimi_magic import batch, errors, kernel, models, wire
+from kimi_magic import batch, errors, kernel, models, refusals, wire
 from kimi_magic.batch import Answer, Polled
 from kimi_magic.events import Finished, ThinkingDelta, ToolCallDelta
 from kimi_magic.local import launch
 from kimi_magic.settings import Secret
-from kimi_magic.transport import Endpoint, HttpTransport
+from kimi_magic.transport import Endpoint, HttpTransport, http
 from tests.batches import MODEL, QUICK, asked, batch_of, body_of, carried, text_of, texts_by_reference, until_over
 
 if TYPE_CHECKING:
@@ -191,6 +191,32 @@ def test_an_id_may_be_forgotten_at_once_or_later(server: Local) -> None:
 
     carried(server, lambda carrier: use(carrier, "queue-forgotten", 0))
     carried(server, lambda carrier: use(carrier, "queue-forgotten after=2", 2))
+
+
+UNKNOWN = "Request 768f not found"
+TOLD = [
+    (UNKNOWN, 8001, 404, True),
+    (UNKNOWN, 5006, 400, True),
+    (UNKNOWN, None, 404, True),
+    ("The batch has expired", None, 400, True),
+    ("", None, 410, True),
+    ("Invalid input", 8001, 400, False),
+    ("No such model @cf/x or task", 5007, 400, False),
+    ("Model @cf/x was deprecated and is no longer available", 5028, 410, False),
+    ("The server answered without JSON: 404 Not Found nginx", None, 404, False),
+    ("The server answered without JSON: Proxy authentication required, session expired", None, 407, False),
+    ("Capacity temporarily exceeded", 3040, 429, False),
+    ("Internal server error", 3043, 500, False),
+]
+
+
+@pytest.mark.parametrize(("message", "code", "status", "lost"), TOLD)
+def test_only_the_service_itself_can_say_that_a_batch_is_lost(
+    message: str, code: int | None, status: int, *, lost: bool
+) -> None:
+    error = refusals.error_of(wire.Failure(message, code, status))
+    assert isinstance(error, errors.ServiceError)
+    assert http._lost(error) is lost
 
 
 def test_an_id_that_never_was_is_lost_too(server: Local) -> None:
