@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.batches import MODEL, QUICK, asked, batch_of, body_of, carried, text_
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
     from tests.conftest import Seen
+
+T = TypeVar("T")
 
 
 def test_a_batch_comes_back_with_all_its_answers(server: Local) -> None:
@@ -254,26 +257,51 @@ def test_the_table_of_models_says_which_take_batches() -> None:
     assert models.known("@cf/somebody/new").queue is None
 
 
-def test_the_model_on_this_machine_is_started_for_a_batch_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("KIMI_LOCAL_URL", "KIMI_LOCAL_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KIMI_LOCAL_ENGINE", "scripted")
-    monkeypatch.setenv("KIMI_HOME", str(tmp_path))
-    values = kernel.resolve({"endpoint": "local"})
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Path]:
+    """A kernel's set-up in which nothing is configured but the scripted engine; it gives the folder of what is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("KIMI_LOCAL_URL", "KIMI_LOCAL_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"):
+            patch.delenv(name, raising=False)
+        patch.setenv("KIMI_LOCAL_ENGINE", "scripted")
+        patch.setenv("KIMI_HOME", str(tmp_path))
+        yield tmp_path
+    kernel.close()
 
-    async def use() -> tuple[Polled, str]:
-        carrier: Any = kernel.transport(values, kernel.place(values))
+
+def by_kernel(use: Callable[[Any], Awaitable[T]]) -> T:
+    """What is done with the kernel's own transport, which it then closes with all that it started."""
+
+    async def whole() -> T:
+        values = kernel.resolve({"endpoint": "local"})
+        carrier = kernel.transport(values, kernel.place(values))
         try:
-            polled = await until_over(carrier, await carrier.submit("local", body_of("<<say x>>"), "a", QUICK))
-            events = await carrier.complete(wire.Request("local", asked("<<say y>>").messages, 9), "a", QUICK)
-            assert (await carrier.reach()).endpoint.account
-            return polled, text_of(Answer("", 0, events, None))
+            return await use(carrier)
         finally:
             await carrier.close()
 
+    kernel.current()
     try:
-        polled, said = asyncio.run(use())
+        return asyncio.run(whole())
     finally:
         kernel.close()
+
+
+def test_the_model_on_this_machine_is_started_for_jobs_too(alone: Path) -> None:
+    async def use(carrier: Any) -> tuple[Polled, str]:
+        polled = await until_over(carrier, await carrier.submit("local", body_of("<<say x>>"), "a", QUICK))
+        events = await carrier.complete(wire.Request("local", asked("<<say y>>").messages, 9), "a", QUICK)
+        assert (await carrier.reach()).endpoint.account
+        return polled, text_of(Answer("", 0, events, None))
+
+    polled, said = by_kernel(use)
     assert (texts_by_reference(polled), said) == ({"job-0": "x"}, "y")
-    assert list((tmp_path / "queue").glob("*.sqlite3"))
+    assert list((alone / "queue").glob("*.sqlite3"))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_batch_outlives_the_kernel_whose_server_took_it() -> None:
+    texts = ["<<say x>>", *("<<first 0.2>><<say y>>" for _ in range(3))]
+    request_id = by_kernel(lambda carrier: carrier.submit("local", body_of(*texts), "a", QUICK))
+    polled = by_kernel(lambda carrier: until_over(carrier, request_id))
+    assert sorted(texts_by_reference(polled).values()) == ["x", "y", "y", "y"]
