@@ -27,6 +27,7 @@ LAYERS = [
     "fragments",
     "leaks",
     "wire",
+    "batch",
     "refusals",
     "highlight",
     "mathematics",
@@ -50,6 +51,7 @@ LAYERS = [
     "iothread",
     "mcp",
     "transport",
+    "notices",
     "journal",
     # state
     "books",
