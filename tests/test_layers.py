@@ -59,6 +59,7 @@ LAYERS = [
     "request",
     "asking",
     "session",
+    "jobs",
     "local",
     "kernel",
     # surfaces
