@@ -67,9 +67,10 @@ class _Parquet:
         return library("pyarrow")
 
     def pieces(self, columns: Sequence[Hashable], size: int = PIECE) -> Iterator[Piece]:
+        whole = importlib.import_module("pyarrow").chunked_array
         with self._open() as file:
             for batch in file.iter_batches(batch_size=size, columns=list(columns)):
-                yield records(columns, [values(batch.column(label)) for label in columns])
+                yield records(columns, [values(whole([batch.column(label)])) for label in columns])
 
     def taken(self, positions: Sequence[int] | None) -> Any:
         try:
@@ -84,7 +85,7 @@ class _Parquet:
 
     def _open(self) -> Any:
         try:
-            return self._parquet.ParquetFile(self._path)
+            return self._parquet.ParquetFile(self._path, pre_buffer=False)  # which would hold all row groups at once
         except (OSError, ValueError) as error:
             raise _unreadable(self._path, error) from error
 

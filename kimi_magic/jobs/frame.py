@@ -110,7 +110,9 @@ def _beside(base: Any, made: Sequence[tuple[str, Any]], like: str) -> Any:
             free = f"kimi_{free}"
         taken.add(free)
         if like == "pandas":
-            base.insert(len(base.columns), free, column.array)  # by position: labels of the index may repeat
+            levels = base.columns.nlevels
+            label = free if levels == 1 else (free, *[""] * (levels - 1))
+            base.insert(len(base.columns), label, column.array)  # by position: labels of the index may repeat
         elif like == "polars":
             base = base.with_columns(column.alias(free))
         else:

@@ -67,7 +67,8 @@ class Question:
         if not any(text is not None for text in texts):
             return ""
         if len(texts) == 1:
-            return self._guard.clean(_whole(f"{self._heads[0][1]} {texts[0]}".rstrip(" ")))
+            head = self._heads[0][1]
+            return self._guard.clean(_whole(f"{head} {texts[0]}" if texts[0] else head))
         lines = [_line(head, text or "") for (_, head), text in zip(self._heads, texts, strict=True)]
         return self._guard.clean(_whole("\n".join(lines)))
 
@@ -97,10 +98,8 @@ class Question:
             return None if is_missing(value) else repr(value)
         if isinstance(value, float):  # numpy's own
             return repr(float(value))
-        if getattr(kind, "__module__", "") == "numpy":
-            if not getattr(value, "ndim", 1) and value.dtype.kind in "fc":  # 32 bits and less: as short as they are
-                return str(value)
-            value = value if value.dtype.kind in "mM" and not value.ndim else value.tolist()
+        if kind.__module__ == "numpy" and hasattr(value, "dtype"):
+            value = _of_numpy(value)
         if isinstance(value, Mapping | list | tuple | set | frozenset):
             return self._nested(value)
         return written(value, self._look, sys.maxsize)
@@ -127,6 +126,14 @@ class Question:
                 return value
         text = self._text(value)
         return value if isinstance(value, float) and text is not None else text
+
+
+def _of_numpy(value: Any) -> Any:
+    """Give an array as a list, and a number of numpy's as text, as short as it is; a time is written as it is."""
+    times, single = value.dtype.kind in "mM", not value.ndim
+    if single:
+        return str(value) if value.dtype.kind in "fc" else value if times else value.item()
+    return (value.astype(str) if times else value).tolist()
 
 
 def _label(name: str, columns: Sequence[Hashable]) -> Hashable:

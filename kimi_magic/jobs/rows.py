@@ -76,6 +76,8 @@ def rows_of(data: Any) -> Rows:
 
 
 def _by_narwhals(data: Any) -> Rows | None:
+    if kinds.roots(data) & {"dask", "dask_expr"}:
+        raise CommandError("A dask dataframe is mapped on its workers.", hint="kimi_magic.map(ddf, …) does that.")
     import narwhals as nw
 
     wrapped: Any = nw.from_native(data, allow_series=True, pass_through=True)
@@ -84,8 +86,6 @@ def _by_narwhals(data: Any) -> Rows | None:
     if isinstance(wrapped, nw.DataFrame):
         return _frame(wrapped)
     if isinstance(wrapped, nw.LazyFrame):
-        if kinds.roots(data) & {"dask", "dask_expr"}:
-            raise CommandError("A dask dataframe is mapped on its workers.", hint="kimi_magic.map(ddf, …) does that.")
         try:
             return _frame(wrapped.collect())
         except KeyboardInterrupt:
@@ -143,7 +143,7 @@ class _Pandas:
             yield records(columns, [values(part.iloc[:, place]) for place in places])
 
     def taken(self, positions: Sequence[int] | None) -> Any:
-        return self._frame.copy(deep=False) if positions is None else self._frame.iloc[list(positions)]
+        return self._frame.copy(deep=False) if positions is None else self._frame.take(list(positions))
 
 
 class _Columns:

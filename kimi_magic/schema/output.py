@@ -96,8 +96,9 @@ class Output:
 
     def record(self, value: Any) -> Mapping[str, Any]:
         """Give what a whole reply puts into its `columns`."""
-        made = self._adapter.dump_python(value, warnings=False)
-        return made if self._fields and isinstance(made, dict) else {_VALUE: made}
+        if self._fields:
+            return _record(value, self._adapter)
+        return {_VALUE: self._adapter.dump_python(value, warnings=False)}
 
     def frame(self, rows: Sequence[Any]) -> Any:
         """Make a dataframe of rows that were checked: of the library of `like`, else pandas or polars."""
