@@ -60,6 +60,7 @@ LAYERS = [
     "request",
     "asking",
     "session",
+    "jobs",
     "local",
     "kernel",
     # surfaces
