@@ -102,12 +102,9 @@ class Remote:
         posted.future = self._io.submit(self._transport.submit(self._model, body, self._affinity, self._limits))
         posted.future.add_done_callback(done)
 
-    def adopt(self, batch: Batch) -> None:
-        """Poll a batch from now on that was submitted, here or before a restart."""
-        self._posted[batch.number] = _Posted(batch, due=time.monotonic() + (0.0 if self._known(batch) else _FIRST))
-
-    def _known(self, batch: Batch) -> bool:
-        return batch.number not in self._posted
+    def adopt(self, batch: Batch, *, pause: float = 0.0) -> None:
+        """Poll a batch from now on, first after a pause in seconds: one submitted here, or before a restart."""
+        self._posted[batch.number] = _Posted(batch, due=time.monotonic() + pause)
 
     def poll(self) -> None:
         """Ask about each batch that is due; what is answered is told."""
