@@ -238,16 +238,16 @@ class _LocalTransport:
         self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        await (await self._running()).stream(request, affinity, limits, emit)
+        await (await self.reach()).stream(request, affinity, limits, emit)
 
     async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
-        return await (await self._running()).complete(request, affinity, limits)
+        return await (await self.reach()).complete(request, affinity, limits)
 
     async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
-        return await (await self._running()).submit(model, body, affinity, limits)
+        return await (await self.reach()).submit(model, body, affinity, limits)
 
     async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> Polled:
-        return await (await self._running()).poll(model, request_id, limits, tools=tools)
+        return await (await self.reach()).poll(model, request_id, limits, tools=tools)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -256,12 +256,16 @@ class _LocalTransport:
         if self._inner is not None:
             await self._inner.close()
 
+<<<<<<< HEAD
     @property
     def endpoint(self) -> Endpoint:
         """Where it is; it is started for that."""
         return self._ready().endpoint
 
     async def _running(self) -> HttpTransport:
+=======
+    async def reach(self) -> HttpTransport:
+>>>>>>> queue
         local = self._local
         if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
             return self._inner  # a job asks often: no thread for what is there
@@ -289,7 +293,7 @@ def _running_local(values: Settings) -> Local:
         return _state.local
     closings = _state.closings
     try:
-        local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
+        local = launch.start(engine=values.local_engine, model_file=values.local_model or None, queue=_queue_folder())
     except launch.LaunchError as error:
         raise LocalModelError(str(error), hint=error.hint) from None
     with _state.lock:
@@ -300,6 +304,18 @@ def _running_local(values: Settings) -> Local:
             _state.local.close()
         _state.local, _state.local_is = local, wanted
     return local
+
+
+def _queue_folder() -> str | None:
+    """Where the local server keeps batches, so that they outlive this kernel; None where nothing can be written."""
+    from kimi_magic import store
+
+    folder = store.home() / "queue"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
 def guard() -> Guard:

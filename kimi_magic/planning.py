@@ -125,5 +125,3 @@ def job(id: str) -> Job:  # noqa: A002  # what it is
     if not one.standing.over:
         kernel.jobs().start(one.id, resume(found[0]))
     return one
-
-

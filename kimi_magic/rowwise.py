@@ -95,7 +95,7 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
     typed = _output(out, like)
     spec = _spec(values, question, asked, typed, out, history=history)
     plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes)
-    source = _kept(spec, rows, asked, values, only=values.rerun == "only")
+    source = _kept(spec, rows, asked, only=values.rerun == "only")
     job = jobs.Job(kernel.jobs(), source[0], typed, source[1], planning.resume, planning.converse)
     if values.rerun != "only":
         kernel.jobs().start(spec.id, plan, lambda work: work.open(lane=lane, budget=limit, pilot=pilot))
@@ -117,9 +117,7 @@ def _output(out: Any, like: Any) -> Output | None:
     return schema.output(wanted, like, namespace, private=kernel.guard().hides)
 
 
-def _spec(
-    values: Settings, template: str, asked: Question, typed: Output | None, out: Any, *, history: bool
-) -> Spec:
+def _spec(values: Settings, template: str, asked: Question, typed: Output | None, out: Any, *, history: bool) -> Spec:
     """Say what the job is: everything but its rows, and where it runs."""
     from kimi_magic import wire
     from kimi_magic.jobs.spec import Spec
@@ -166,7 +164,7 @@ def _before(values: Settings, *, history: bool) -> tuple[Message, ...]:
     return said
 
 
-def _kept(spec: Spec, rows: Rows, asked: Question, values: Settings, *, only: bool) -> tuple[Any, Any]:
+def _kept(spec: Spec, rows: Rows, asked: Question, *, only: bool) -> tuple[Any, Any]:
     """Keep the job and its rows in the store; give both. With `only` every row has to be answered already."""
     from kimi_magic.jobs.job import Source
     from kimi_magic.jobs.keeping import Counts, Kept
@@ -174,8 +172,9 @@ def _kept(spec: Spec, rows: Rows, asked: Question, values: Settings, *, only: bo
 
     keeping = kernel.jobs().keeping
     title = " ".join(spec.template.split())
+    title = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
     new = Kept(
-        0, spec.id, "map", title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…", kernel.notebook(), spec.text, "",
+        0, spec.id, "map", title, kernel.notebook(), spec.text, "",
         0, "running", "", "auto", time.time(), None, None, 0, Counts(), Usage(), None, "", "", 0.0,
     )  # fmt: skip
     if only and keeping.find(spec.id) is None:

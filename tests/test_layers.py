@@ -51,6 +51,7 @@ LAYERS = [
     "iothread",
     "mcp",
     "transport",
+    "notices",
     "journal",
     # state
     "books",

@@ -43,7 +43,11 @@ class Account:
         self._sent, self._used = _Entry(), _Entry()
 
     def enter(
-        self, connection: Connection, taken: Sequence[tuple[Answered, Any, Any, Any]], items: Sequence[Item], notebook: str
+        self,
+        connection: Connection,
+        taken: Sequence[tuple[Answered, Any, Any, Any]],
+        items: Sequence[Item],
+        notebook: str,
     ) -> _Entered:
         """Enter what is sent, and what was used."""
         sent = self._enter_sent(connection, items, notebook) if items else self._sent
@@ -64,7 +68,8 @@ class Account:
         shared = self._plan.requests.prefix * len(items)
         egress = Egress(
             time.time(), self._plan.host, spec.model, "job", f"job {spec.id}", self._job.kind, spec.columns,
-            sum(item.copies for item in items), size + shared, (size + shared) // 4, redacted, (), notebook, self._kernel,
+            sum(item.copies for item in items), size + shared, (size + shared) // 4, redacted, (), notebook,
+            self._kernel,
         )  # fmt: skip
         if self._sent.number and self._sent.items < _ROWS:
             more_egress(connection, self._sent.number, egress)

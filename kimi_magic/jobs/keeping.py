@@ -258,15 +258,18 @@ class Keeping:
             connection.executemany(_JOIN if joins else _ADD, copies.values())
             return dict(connection.execute(_FOUND, (json.dumps(list(copies)),)).fetchall())
 
-        found = self._store().write(write)
-        return [found[key] - base for key, _ in rows]
+        places = self._store().write(write)
+        return [places[key] - base for key, _ in rows]
 
     def count(self, number: int, round_: int) -> Counts:
         """Count the rows of a round by state."""
         low, high = _range(number)
         found = self._store().read(lambda c: c.execute(_COUNT, (low, high, round_)).fetchall())
         by: dict[tuple[int, int], int] = {(state, queued): rows for state, queued, rows, _ in found}
-        of = lambda state: by.get((state, 0), 0) + by.get((state, 1), 0)  # noqa: E731
+
+        def of(state: int) -> int:
+            return by.get((state, 0), 0) + by.get((state, 1), 0)
+
         return Counts(
             sum(by.values()),
             sum(row[3] for row in found),
@@ -329,7 +332,9 @@ class Keeping:
             taken.append((outcome, *known))
             told = json.dumps(outcome.told) if outcome.told else ""
             cost = outcome.cost
-            written.append((outcome.state, outcome.reply, outcome.error, cost, cost, told, outcome.tried, low + outcome.n))
+            written.append(
+                (outcome.state, outcome.reply, outcome.error, cost, cost, told, outcome.tried, low + outcome.n)
+            )
         connection.executemany(_SETTLE, written)
         return taken
 
@@ -367,7 +372,10 @@ class Keeping:
         select = "SELECT id, question, copies, tries, told FROM job_item WHERE batch = ? AND batch > 0 AND state = 1"
         rows = self._store().read(lambda c: c.execute(select, (batch,)).fetchall())
         low = number << _PLACES
-        return [Item(id_ - low, *rest, tuple(json.loads(told)) if told else None) for id_, *rest, told in rows]
+        return [
+            Item(id_ - low, question, copies, tries, tuple(json.loads(told)) if told else None)
+            for id_, question, copies, tries, told in rows
+        ]
 
     def put_back(self, connection: Connection, number: int, batch: int = 0) -> int:
         """Make items pending again that are in flight: those of a batch, or those of no batch; give how many rows."""

@@ -105,4 +105,4 @@ def _student(freedom: int) -> float:
     if freedom <= 2:  # noqa: PLR2004  # the series is too short there
         return (12.706, 4.303)[freedom - 1]
     terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + sum(term / freedom ** (n + 1) for n, term in enumerate(terms))
+    return float(z + sum(term / freedom ** (n + 1) for n, term in enumerate(terms)))

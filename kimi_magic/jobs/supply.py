@@ -30,9 +30,7 @@ _FIRST_POLL = 0.3
 class Supply:
     """Sends items by the lane in force. `asked` is the lane that the user wants; `tell` is called from any thread."""
 
-    def __init__(
-        self, plan: Plan, judge: Judge, asked: str, tell: Callable[[Came | Submitted | Took], None]
-    ) -> None:
+    def __init__(self, plan: Plan, judge: Judge, asked: str, tell: Callable[[Came | Submitted | Took], None]) -> None:
         self._plan, self._judge, self._tell = plan, judge, tell
         self.asked = asked
         self.remark = "" if plan.queues or asked != "auto" else "This model takes no batches: asked one by one."
@@ -156,5 +154,3 @@ class Supply:
             self._direct = None
         self.remote.close()
         self.flying = 0
-
-

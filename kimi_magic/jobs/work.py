@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from sqlite3 import Connection
 from typing import Any
 
@@ -76,7 +77,7 @@ class Work:
         self._keeping.step(lambda connection: self._keeping.put_back(connection, number))
         for batch in self._keeping.batches(number):
             if not batch.request:
-                self._keeping.step(lambda connection, one=batch.number: self._keeping.put_back(connection, number, one))
+                self._keeping.step(partial(self._keeping.put_back, number=number, batch=batch.number))
         self.kept = replace(found, counts=self._keeping.count(number, found.round), remark="")
         self.supply = Supply(self.plan, self.judge, found.lane, self._tell)
         self._purse = Purse(self.plan.books, found.budget, self.plan.budget, found.cost or 0.0)
@@ -92,7 +93,8 @@ class Work:
         """End what is on its way here; another kernel, or a later one, may go on."""
         if self.supply is not None:
             self.supply.close()
-            self._purse and self._purse.close()  # noqa: B018
+        if self._purse is not None:
+            self._purse.close()
         self._heard.clear()
         if self.owned:
             self.owned = False
