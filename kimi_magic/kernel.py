@@ -256,16 +256,7 @@ class _LocalTransport:
         if self._inner is not None:
             await self._inner.close()
 
-<<<<<<< HEAD
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where it is; it is started for that."""
-        return self._ready().endpoint
-
-    async def _running(self) -> HttpTransport:
-=======
     async def reach(self) -> HttpTransport:
->>>>>>> queue
         local = self._local
         if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
             return self._inner  # a job asks often: no thread for what is there

@@ -44,7 +44,7 @@ def plan(
         spec,
         Requests(spec),
         transport,
-        lambda: transport.endpoint,
+        lambda: kernel.io().submit(transport.reach()).result().endpoint,
         kernel.io(),
         kernel.current().books,
         Limits(values.connect_timeout, values.first_timeout, values.idle_timeout, values.timeout, values.retries),

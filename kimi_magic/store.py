@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-<<<<<<< HEAD
 __all__ = [
     "FILE",
     "MIGRATIONS",
@@ -33,12 +32,10 @@ __all__ = [
     "Used",
     "add_egress",
     "add_usage",
+    "home",
     "more_egress",
     "more_usage",
 ]
-=======
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used", "home"]
->>>>>>> queue
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from kimi_magic import batch as batches
 from kimi_magic.iothread import IOThread
 from kimi_magic.jobs.keeping import Batch
-from kimi_magic.transport import Limits
+from kimi_magic.transport import Limits, Queueing
 
 __all__ = ["AT_ONCE", "Remote", "Submitted", "Took"]
 
@@ -40,16 +40,6 @@ class Took(NamedTuple):
     error: Exception | None = None
 
 
-class Queues(Protocol):
-    """What submits batches; every transport of ours does."""
-
-    async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
-        """Give the service's id of the batch."""
-
-    async def poll(self, model: str, request_id: str, limits: Limits) -> batches.Polled:
-        """Say how a batch stands."""
-
-
 @dataclass(slots=True)
 class _Posted:
     batch: Batch
@@ -64,7 +54,7 @@ class Remote:
     def __init__(
         self,
         io: IOThread,
-        transport: Queues,
+        transport: Queueing,
         model: str,
         affinity: str,
         limits: Limits,

@@ -35,10 +35,6 @@ class Transport(Protocol):
 class Queueing(Transport, Protocol):
     """A Transport that also carries what jobs send: whole replies, one by one or in batches."""
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where it goes."""
-
     async def complete(self, request: wire.Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
         """Send one request and give the events of its whole reply, `Started` first and `Finished` last."""
 
