@@ -1,4 +1,4 @@
-"""Maps rows in a process of its own, for the tests that kill it: prints the job's state as it changes, then the replies."""
+"""Maps rows in a process of its own, for the tests that kill it: prints how the job stands, and then the replies."""
 
 from __future__ import annotations
 

@@ -44,8 +44,9 @@ def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 
 @pytest.mark.parametrize(
-    "fault", ["queue-results", "queue-order", "queue-twice", "queue-busy", "queue-forgotten times=1", "queue-missing times=1"]
-)  # fmt: skip
+    "fault",
+    ["queue-results", "queue-order", "queue-twice", "queue-busy", "queue-forgotten times=1", "queue-missing times=1"],
+)
 def test_a_batch_with_a_fault_is_answered_once_each(fault: str) -> None:
     job = kimi_magic.map(rows(6, f"<<fault {fault}>>"), ASK, lane="queue").wait(30)
     assert job.standing.state == "done", job.standing
