@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.events import Event
+    from kimi_magic.iothread import IOThread
+    from kimi_magic.jobs.runner import Runner
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.mcp import Servers
@@ -76,6 +78,7 @@ class _State:
         self.transports: dict[object, Queueing] = {}
         self.io: Any = None
         self.servers: Servers | None = None
+        self.runner: Runner | None = None
         self.local: Local | None = None
         self.local_is: tuple[str, str] = ("", "")
         self.starting = threading.Lock()
@@ -254,6 +257,24 @@ def ledger() -> Store:
         if _state.store is None:
             _state.store = Store()
         return _state.store
+
+
+def jobs() -> Runner:
+    """Give what drives this kernel's jobs; those that are not done when it closes can be gone on with."""
+    from kimi_magic.jobs.keeping import Keeping
+    from kimi_magic.jobs.runner import Runner
+
+    current()
+    with _state.lock:
+        if _state.runner is None:
+            _state.runner = Runner(Keeping(ledger))
+        return _state.runner
+
+
+def io() -> IOThread:
+    """Give the I/O thread."""
+    current()
+    return _state.io  # type: ignore[no-any-return]  # opened with the session
 
 
 def archive() -> Archive:
@@ -607,6 +628,9 @@ def require_writable(texts: Iterable[str]) -> None:
 
 def close() -> None:
     """End what this kernel holds: the I/O thread, connections, and the local model's process."""
+    runner, _state.runner = _state.runner, None
+    if runner is not None:
+        runner.close()  # before the lock: its thread may want it
     with _state.lock:
         _state.closings += 1
         if _state.io is not None:
