@@ -224,13 +224,17 @@ def test_files_become_frames(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": [1, 2, 3]}, index=["x", "y", "z"])
     table.to_parquet(tmp_path / "rows.parquet")
     table.to_csv(tmp_path / "rows.csv", index=False)
-    for name in ("rows.parquet", "rows.csv"):
+    table.reset_index(drop=True).to_parquet(tmp_path / "plain.parquet")
+    (tmp_path / "blank.csv").write_text("a\n1\n \n3\n")
+    for name, index in (("rows.parquet", ["x", "z"]), ("plain.parquet", [0, 2]), ("rows.csv", [0, 2])):
         rows = rows_of(tmp_path / name)
         made = result(rows, [Outcome("p"), None, Outcome("q")])
         assert made["a"].tolist() == [1, 3]
         assert made["reply"].tolist() == ["p", "q"]
+        assert list(made.index) == index
         assert len(result(rows, [Outcome("p")], everything=True)) == 3
-    assert list(result(rows_of(tmp_path / "rows.parquet"), [None, Outcome("p")]).index) == ["y"]
+    for data in (tmp_path / "blank.csv", [{"a": 1}, {"a": 2}, {"a": 3}]):
+        assert list(result(rows_of(data), [Outcome("p"), None, Outcome("q")]).index) == [0, 2]
 
 
 def test_more_replies_than_rows_are_not_put_beside_the_wrong_ones() -> None:
