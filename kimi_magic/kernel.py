@@ -26,10 +26,14 @@ from kimi_magic.settings import Secret, Settings
 if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.archive import Archive, Kept
+    from kimi_magic.batch import Polled
     from kimi_magic.context.description import Look
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
+    from kimi_magic.events import Event
+    from kimi_magic.iothread import IOThread
+    from kimi_magic.jobs.runner import Runner
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.mcp import Servers
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
     from kimi_magic.tools.toolbox import Toolbox
-    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
+    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Queueing
     from kimi_magic.wire import Request
 
 __all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
@@ -75,9 +79,10 @@ class _State:
         self.store: Store | None = None
         self.resumed = False
         self.journal: Journal | None = None
-        self.transports: dict[object, Transport] = {}
+        self.transports: dict[object, Queueing] = {}
         self.io: Any = None
         self.servers: Servers | None = None
+        self.runner: Runner | None = None
         self.local: Local | None = None
         self.local_is: tuple[str, str] = ("", "")
         self.starting = threading.Lock()
@@ -198,7 +203,7 @@ def model(values: Settings, where: Place, *, dry: bool = False) -> models.Model:
     return models.known(name)
 
 
-def transport(values: Settings, where: Place) -> Transport:
+def transport(values: Settings, where: Place) -> Queueing:
     """Give the transport to a place; the same one as long as place and credentials are the same."""
     from kimi_magic.transport import Endpoint, HttpTransport
 
@@ -233,8 +238,16 @@ class _LocalTransport:
         self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        inner = await asyncio.to_thread(self._ready)
-        await inner.stream(request, affinity, limits, emit)
+        await (await self.reach()).stream(request, affinity, limits, emit)
+
+    async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
+        return await (await self.reach()).complete(request, affinity, limits)
+
+    async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
+        return await (await self.reach()).submit(model, body, affinity, limits)
+
+    async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> Polled:
+        return await (await self.reach()).poll(model, request_id, limits, tools=tools)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -242,6 +255,12 @@ class _LocalTransport:
     async def close(self) -> None:
         if self._inner is not None:
             await self._inner.close()
+
+    async def reach(self) -> HttpTransport:
+        local = self._local
+        if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
+            return self._inner  # a job asks often: no thread for what is there
+        return await asyncio.to_thread(self._ready)
 
     def _ready(self) -> HttpTransport:
         from kimi_magic.transport import Endpoint, HttpTransport
@@ -265,7 +284,7 @@ def _running_local(values: Settings) -> Local:
         return _state.local
     closings = _state.closings
     try:
-        local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
+        local = launch.start(engine=values.local_engine, model_file=values.local_model or None, queue=_queue_folder())
     except launch.LaunchError as error:
         raise LocalModelError(str(error), hint=error.hint) from None
     with _state.lock:
@@ -276,6 +295,18 @@ def _running_local(values: Settings) -> Local:
             _state.local.close()
         _state.local, _state.local_is = local, wanted
     return local
+
+
+def _queue_folder() -> str | None:
+    """Where the local server keeps batches, so that they outlive this kernel; None where nothing can be written."""
+    from kimi_magic import store
+
+    folder = store.home() / "queue"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
 def guard() -> Guard:
@@ -296,6 +327,24 @@ def ledger() -> Store:
         if _state.store is None:
             _state.store = Store()
         return _state.store
+
+
+def jobs() -> Runner:
+    """Give what drives this kernel's jobs; those that are not done when it closes can be gone on with."""
+    from kimi_magic.jobs.keeping import Keeping
+    from kimi_magic.jobs.runner import Runner
+
+    current()
+    with _state.lock:
+        if _state.runner is None:
+            _state.runner = Runner(Keeping(ledger))
+        return _state.runner
+
+
+def io() -> IOThread:
+    """Give the I/O thread."""
+    current()
+    return _state.io  # type: ignore[no-any-return]  # opened with the session
 
 
 def archive() -> Archive:
@@ -653,6 +702,9 @@ def require_writable(texts: Iterable[str]) -> None:
 
 def close() -> None:
     """End what this kernel holds: the I/O thread, connections, and the local model's process."""
+    runner, _state.runner = _state.runner, None
+    if runner is not None:
+        runner.close()  # before the lock: its thread may want it
     with _state.lock:
         _state.closings += 1
         if _state.io is not None:

@@ -252,6 +252,10 @@ class Settings:
     budget: Budget | None = _setting(
         None, _budget, "most to spend: $2 for a kernel, $2/day over all kernels, off", portable=False
     )
+    rate: float | None = _setting(
+        None, _number(0, 1_000_000), "a job's requests a minute, one by one; unset: 20 on Cloudflare; 0: no limit"
+    )
+    concurrency: int = _setting(16, _whole(1, 1_000), "a job's requests that are on their way at once, one by one")
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:
