@@ -108,38 +108,39 @@ def test_a_worker_that_dies_is_taken_over_and_only_what_is_missing_is_asked(
     assert 0 <= again <= 4, "at most what the dead worker had on its way"
 
 
-def test_what_a_dead_worker_had_done_counts_also_where_the_folder_is_given(
-    cluster: Client, seen: Seen, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_what_is_done_counts_wherever_the_same_folder_is_given(seen: Seen, tmp_path: Path) -> None:
     data = dd.from_pandas(moods(6), npartitions=2)
     folder = tmp_path / "shared"
     kimi_magic.map(data, ASK, folder=folder).compute()
     assert len(list(folder.iterdir())) == 2
     seen.clear()
-    cluster.restart()
-    kimi_magic.map(dd.from_pandas(moods(6), npartitions=2), ASK, folder=folder).compute()
+    again = kimi_magic.map(dd.from_pandas(moods(6), npartitions=2), ASK, folder=folder)
+    assert again.compute(scheduler="threads")["reply"].notna().all()
     assert seen.all() == []
     assert len(kimi_magic.map(data, ASK, folder=folder, rerun="only").compute()) == 6
     kimi_magic.map(data, ASK, folder=folder, rerun="always").compute()
     assert len(list(folder.iterdir())) == 4
 
 
-def test_credentials_travel_in_the_task_and_show_nowhere(here: pytest.MonkeyPatch, seen: Seen, tmp_path: Path) -> None:
+def test_credentials_travel_in_the_task_and_show_nowhere(
+    cluster: Client, here: pytest.MonkeyPatch, seen: Seen, tmp_path: Path
+) -> None:
     token = os.environ["KIMI_LOCAL_TOKEN"]
     here.delenv("KIMI_LOCAL_TOKEN")
-    with LocalCluster(n_workers=1, threads_per_worker=2, local_directory=str(tmp_path), **SMALL) as one, Client(one):
-        kernel.configure("local_token", token)
-        try:
-            made = kimi_magic.map(dd.from_pandas(moods(4), npartitions=2), ASK, folder=tmp_path / "kept")
-            graph = made.__dask_graph__()
-            shown = [repr(made), str(made), str(list(graph)), repr(graph), repr(made.expr), made.expr.tree_repr()]
-            assert made.compute()["reply"].notna().all()
-        finally:
-            kernel.configure("local_token", None)
+    cluster.run(lambda: os.environ.pop("KIMI_LOCAL_TOKEN"))
+    kernel.configure("local_token", token)
+    try:
+        made = kimi_magic.map(dd.from_pandas(moods(4), npartitions=2), ASK, lane="concurrent", folder=tmp_path)
+        graph = made.__dask_graph__()
+        shown = [repr(made), str(made), str(list(graph)), repr(graph), repr(made.expr), made.expr.tree_repr()]
+        assert made.compute()["reply"].notna().all()
+    finally:
+        kernel.configure("local_token", None)
+        cluster.run(lambda: os.environ.update(KIMI_LOCAL_TOKEN=token))
     assert len(seen.all()) == 4
     assert not any(token in text for text in shown)
-    for file in (tmp_path / "kept").rglob("*.sqlite3*"):
-        assert token.encode() not in file.read_bytes()
+    assert not any(token.encode() in file.read_bytes() for file in tmp_path.rglob("*.sqlite3*"))
 
 
 def test_what_cannot_be_asked_is_said_at_once(here: pytest.MonkeyPatch) -> None:  # noqa: ARG001
