@@ -57,6 +57,7 @@ def plan(
         executor,
         out,
         answer,
+        values.notify_queue,
     )
 
 

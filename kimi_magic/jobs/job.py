@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic.errors import CommandError
-from kimi_magic.jobs.keeping import DONE, FAILED, Kept
+from kimi_magic.jobs.keeping import DONE, FAILED, Kept, Lost
 from kimi_magic.jobs.runner import Runner
 from kimi_magic.jobs.spec import Spec
 from kimi_magic.jobs.standing import Standing
@@ -200,7 +200,10 @@ class Job:
             if kept is None:
                 raise CommandError(f"The job {self.id} was forgotten.", hint="Map the same again.")
             self._runner.start(self.id, self._resume(kept))
-        self._runner.do(lambda: errand(self._runner.works[self.id]))
+        try:
+            self._runner.do(lambda: errand(self._runner.works[self.id]))
+        except Lost:
+            raise CommandError("Another kernel has taken this job over.", hint="%kimi jobs shows how it is.") from None
 
     def on_change(self, callback: Callable[[Standing], None]) -> Callable[[], None]:
         """Call this on the runner's thread at most four times a second, and at the end; give what ends that."""

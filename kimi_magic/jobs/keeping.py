@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from sqlite3 import Connection
 from typing import Any, NamedTuple
@@ -358,6 +358,10 @@ class Keeping:
         named = "UPDATE job_batch SET request = ? WHERE number = ?"
         self._store().write(lambda c: c.execute(named, (request, batch)))
 
+    def choose(self, number: int, lane: str) -> None:
+        """Change the lane of a job that nobody works on."""
+        self._store().write(lambda c: c.execute("UPDATE job SET lane = ? WHERE number = ?", (lane, number)))
+
     def batches(self, number: int) -> list[Batch]:
         """Give the batches of a job that are not answered yet."""
         select = (
@@ -366,6 +370,15 @@ class Keeping:
         )
         rows = self._store().read(lambda c: c.execute(select, (number,)).fetchall())
         return [Batch(*row) for row in rows]
+
+    def ended(self, requests: Collection[str]) -> set[str]:
+        """Give those of these ids of batches that are of jobs of this store, and wait for nothing."""
+        select = (
+            "SELECT request FROM job_batch WHERE request IN (SELECT value FROM json_each(?)) "
+            "AND NOT EXISTS (SELECT 1 FROM job_item WHERE batch = job_batch.number AND batch > 0)"
+        )
+        asked = json.dumps(list(requests))
+        return {row[0] for row in self._store().read(lambda c: c.execute(select, (asked,)).fetchall())}
 
     def in_batch(self, number: int, batch: int) -> list[Item]:
         """Give the items of a batch that are in flight."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from sqlite3 import Connection
@@ -58,6 +58,7 @@ class Work:
         self._began = time.monotonic()
         self._asked = 0
         self._dirty = False
+        self._unheard = ""
         self.rate = Rate()
         self.judge = Judge(plan.spec.model, plan.charged, plan.out, bool(plan.spec.schema))
         self._account = Account(plan, kept, keeping.kernel)
@@ -82,7 +83,7 @@ class Work:
         self.supply = Supply(self.plan, self.judge, found.lane, self._tell)
         self._purse = Purse(self.plan.books, found.budget, self.plan.budget, found.cost or 0.0)
         for batch in self._keeping.batches(number):
-            for item in self._keeping.in_batch(number, batch.number):
+            for item in self._keeping.in_batch(number, batch.number) if self.plan.charged else ():
                 self._purse.admits(item, self._bound(item), always=True)
             self.supply.remote.adopt(batch)
         self.owned, self._cursor, self._dirty = True, 0, True
@@ -234,6 +235,7 @@ class Work:
     def _hear(self, heard: Heard) -> None:
         match heard:
             case Came():
+                self._supply.flying -= heard.direct
                 self._judge(heard)
             case Submitted():
                 self._submitted(heard)
@@ -337,7 +339,7 @@ class Work:
             supply.begin()
             taken = keeping.settle(connection, number, self._answers) if self._answers else []
             items: Sequence[Item] = []
-            batch, cursor = None, 0 if any(one.state == PENDING for one, *_ in taken) else self._cursor
+            batch, cursor = None, min([self._cursor, *(one.n - 1 for one, *_ in taken if one.state == PENDING)])
             if most:
                 items, batch, cursor = keeping.claim(
                     connection, number, self.kept.round, cursor, most, takes, queue=supply.queue
@@ -358,6 +360,9 @@ class Work:
         if items:
             self._asked += len(items)
             supply.send(items, batch)
+        if purse.refused and taken:
+            self._dirty = True  # what these had held back is free only now
+            return False, False
         return bool(most) and not items and not purse.refused, purse.refused
 
     def _after(self, taken: Sequence[tuple[Answered, int, int, int]], kept: Kept, purse: Purse) -> None:
@@ -366,7 +371,6 @@ class Work:
         self._answers.clear()
         purse.spent = kept.cost or 0.0
         purse.give_back(answered.n for answered, *_ in taken)
-        self._supply.flying -= sum(state == IN_FLIGHT and not batch for _, _, batch, state in taken)
         if done := sum(copies for answered, copies, *_ in taken if answered.state > IN_FLIGHT):
             self.rate.add(done)
 
@@ -490,6 +494,7 @@ class Work:
     def choose(self, lane: str) -> None:
         """Change the lane; what is on its way stays there."""
         if not self.owned and self.kept.state in ENDED:
+            self._keeping.choose(self.kept.number, lane)
             self.kept = replace(self.kept, lane=lane)
             return
         self._require()
@@ -500,7 +505,22 @@ class Work:
         if not self.owned and not self.take_up():
             raise CommandError("Another kernel works on this job.", hint="Cancel it there, or wait until it is done.")
 
+    def hint(self, requests: Collection[str]) -> list[str]:
+        """Ask soon about batches that have ended; give those that are this job's."""
+        return self.supply.remote.hint(requests) if self.supply is not None and self.owned else []
+
+    def not_notified(self, trouble: str) -> None:
+        """Take note why no notices of batches come; empty where they do."""
+        self._unheard = trouble
+        if trouble and self.supply is not None:
+            self.supply.remote.alone()
+
     # How it stands
+
+    @property
+    def batches(self) -> bool:
+        """Whether batches of it are at the service."""
+        return self.supply is not None and self.owned and bool(self.supply.remote.batches)
 
     @property
     def lane(self) -> str:
@@ -513,11 +533,12 @@ class Work:
         kept, counts = self.kept, self.kept.counts
         state: State = kept.state
         lane, oldest, remark = kept.lane, None, kept.remark
-        if self.supply is not None and self.owned:
+        if self.supply is not None:
             lane = "queue" if self.supply.queue else "concurrent"
+        if self.supply is not None and self.owned:
             began = min((batch.began for batch in self.supply.remote.batches), default=None)
             oldest = None if began is None else max(0.0, time.time() - began)
-            remark = self._locked or self._trouble or remark or self.supply.remark
+            remark = self._locked or self._trouble or remark or self.supply.remark or (self._unheard if began else "")
             state = "waiting" if (self._locked or self._trouble) and state in ("running", "pilot") else state
         elif state not in ENDED:
             state = "elsewhere"
