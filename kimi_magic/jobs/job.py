@@ -81,13 +81,15 @@ class Job:
         from kimi_magic.jobs.frame import result
 
         source = self._source or self._questions()
-        return result(source.rows, self._outcomes(source.places), self._out, everything=everything)
+        return result(source.rows, self.outcomes(source), self._out, everything=everything)
 
-    def _outcomes(self, places: array[int]) -> Iterator[Outcome | None]:
+    def outcomes(self, source: Source | None = None) -> Iterator[Outcome | None]:
+        """Give what became of each row, in order; None for one that is not finished."""
         from kimi_magic.jobs.frame import Outcome
 
+        source = source or self._source or self._questions()
         nothing = Outcome()
-        for piece, found in self._found(places):
+        for piece, found in self._found(source.places):
             for place in piece:
                 if not place:
                     yield nothing

@@ -107,7 +107,7 @@ class Runner:
     def _run(self) -> None:
         while not self._closed:
             wait = self._round()
-            if wait > 0:
+            if wait > 0 and not self._closed:
                 self._woken.wait(min(wait, 60.0))
             self._woken.clear()
             time.sleep(_GATHERS)
