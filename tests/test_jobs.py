@@ -130,6 +130,27 @@ def test_the_same_map_again_sends_only_what_is_missing(seen: Seen) -> None:
     assert (second.standing.total, second.standing.done) == (3, 3)
 
 
+def test_other_rows_of_the_same_question_join_a_map_that_runs() -> None:
+    parts = [[{"text": f"<<first 0.05>><<say {n}-{m}>>"} for m in range(10)] for n in range(3)]
+    jobs = [
+        kimi_magic.map(part, ASK, lane="concurrent", concurrency=2, rerun="replay", system="parts") for part in parts
+    ]
+    assert len({job.id for job in jobs}) == 1
+    for n, job in enumerate(jobs):
+        assert job.wait(30).df()["reply"].tolist() == [f"{n}-{m}" for m in range(10)]
+
+
+def test_rows_that_are_no_longer_mapped_are_not_sent(seen: Seen) -> None:
+    slow = [{"text": f"<<first 0.2>><<say {n}>>"} for n in range(20)]
+    job = kimi_magic.map(slow, ASK, lane="concurrent", concurrency=1, rerun="replay", system="fewer")
+    job.wait(0.3)
+    job.cancel()
+    seen.clear()
+    few = done(slow[-2:], lane="concurrent", rerun="replay", system="fewer")
+    assert (few.standing.total, few.standing.done) == (2, 2)
+    assert len(seen.all()) == 2
+
+
 def test_rerun_always_is_a_new_job(seen: Seen) -> None:
     one, other = (done(say("a"), lane="concurrent", rerun="always") for _ in range(2))
     assert one.id != other.id
