@@ -110,7 +110,7 @@ def test_a_service_that_takes_no_schema_is_asked_in_json_mode(lane: str) -> None
 
 @pytest.mark.parametrize("lane", LANES)
 def test_one_row_that_is_refused_fails_alone(lane: str) -> None:
-    job = done([*say("a", "b"), {"text": "<<fault 8005>>"}, {"text": "<<fault 5004>>"}], lane=lane)
+    job = done([*say("a", "b"), {"text": "<<fault 5004>>"}, {"text": "<<fault 3006>>"}], lane=lane)
     assert (job.standing.done, job.standing.failed) == (2, 2), job.standing
     assert [one["row"] for one in job.errors] == [2, 3]
 
@@ -288,7 +288,7 @@ def test_threads_of_an_executor_answer() -> None:
 
 def test_processes_of_an_executor_answer() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        job = done([*say(*"abcdefgh"), {"text": "<<fault 8005>>"}], executor=executor, concurrency=4)
+        job = done([*say(*"abcdefgh"), {"text": "<<fault 5004>>"}], executor=executor, concurrency=4)
     assert job.df()["reply"].tolist()[:8] == list("abcdefgh")
     assert job.standing.failed == 1
 
