@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from kimi_magic import settings
+from kimi_magic.command.jobs import later
 from kimi_magic.command.lines import BY_FLAG, conversation_name, joined, leading_options, without_context
 from kimi_magic.command.values import Ask, Context
 from kimi_magic.errors import CommandError
@@ -71,6 +72,7 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
     }
     if not question.strip():
         raise CommandError("The question is empty.", hint="Write it below the %%kimi line, or after `%kimi ask`.")
+    names = (*names, *(found["context"] or ()))
     if failure:
         options.setdefault("format", "code")
     return Ask(
@@ -80,11 +82,12 @@ def _ask(words: list[str], question: str, names: Sequence[str] = (), *, failure:
         new=found["new"],
         history=not found["no_history"],
         quiet=found["quiet"],
-        context=_context((*names, *(found["context"] or ())), found, failure=failure),
+        context=_context(names, found, failure=failure),
         dry_run=found["dry_run"],
         session=conversation_name(found["session"], "--session") if found["session"] is not None else "",
         tools=tuple(name for word in found["tools"] or () for name in word.split(",") if name.strip()),
         out=found["out"] or "",
+        later=later(found, names),
     )
 
 

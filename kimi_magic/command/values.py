@@ -18,9 +18,13 @@ __all__ = [
     "Fork",
     "History",
     "Import",
+    "JobDo",
+    "Jobs",
     "Journal",
+    "Later",
     "Ledger",
     "Mcp",
+    "Notify",
     "Private",
     "Restore",
     "Resume",
@@ -32,6 +36,7 @@ __all__ = [
     "Switch",
     "Turns",
     "Use",
+    "Works",
 ]
 
 
@@ -59,10 +64,27 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """How a question becomes a job. `data` is the table of a map, as it was typed; empty for a single question.
+
+    `rate` is in requests a minute, `budget` as typed ("$2"), `pilot` in rows; `yes` answers the pilot's question.
+    """
+
+    data: str = ""
+    lane: str = "auto"
+    budget: str = ""
+    pilot: int = 0
+    rate: float | None = None
+    concurrency: int | None = None
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Ask a question. `options` holds settings for this ask alone, checked.
 
     `tools` are functions or their names, `out` a type or its spelling, `like` a table whose rows the reply has to be.
+    With `later` it becomes a job.
     """
 
     question: str
@@ -77,6 +99,7 @@ class Ask:
     tools: tuple[Any, ...] = ()
     out: Any = ""
     like: Any = None
+    later: Later | None = None
 
     @property
     def typed(self) -> bool:
@@ -191,6 +214,28 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """List the jobs of this notebook, or of all, and take them up again."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Hear of the ends of jobs from this Cloudflare Queue; empty for none."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobDo:
+    """Do something with the job of this id, or of one that begins so; empty is the latest."""
+
+    id: str = ""
+    action: Literal["show", "wait", "cancel", "retry", "forget"] = "show"
+
+
+@dataclass(frozen=True, slots=True)
 class Mcp:
     """List the MCP servers, `add` one, or `remove` one.
 
@@ -247,5 +292,6 @@ class Show(enum.Enum):
     HELP = "help"
 
 
+Works = Jobs | Notify | JobDo
 Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
-Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Turns | Show
+Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Works | Turns | Show

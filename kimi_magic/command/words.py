@@ -8,6 +8,7 @@ from typing import Literal
 
 from kimi_magic import settings
 from kimi_magic.command.asks import line_ask, line_fix
+from kimi_magic.command.jobs import line_job, line_jobs
 from kimi_magic.command.lines import conversation_name, split, unquoted
 from kimi_magic.command.servers import line_mcp
 from kimi_magic.command.values import (
@@ -177,6 +178,8 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "private": _line_private,
     "egress": _line_egress,
     "journal": _line_journal,
+    "jobs": line_jobs,
+    "job": line_job,
     "mcp": line_mcp,
     "use": _line_use,
     "model": SetModel,
