@@ -26,10 +26,12 @@ from kimi_magic.settings import Secret, Settings
 if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.archive import Archive, Kept
+    from kimi_magic.batch import Polled
     from kimi_magic.context.description import Look
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
+    from kimi_magic.events import Event
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.mcp import Servers
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
     from kimi_magic.tools.toolbox import Toolbox
-    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
+    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Queueing
     from kimi_magic.wire import Request
 
 __all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
@@ -75,7 +77,7 @@ class _State:
         self.store: Store | None = None
         self.resumed = False
         self.journal: Journal | None = None
-        self.transports: dict[object, Transport] = {}
+        self.transports: dict[object, Queueing] = {}
         self.io: Any = None
         self.servers: Servers | None = None
         self.local: Local | None = None
@@ -198,7 +200,7 @@ def model(values: Settings, where: Place, *, dry: bool = False) -> models.Model:
     return models.known(name)
 
 
-def transport(values: Settings, where: Place) -> Transport:
+def transport(values: Settings, where: Place) -> Queueing:
     """Give the transport to a place; the same one as long as place and credentials are the same."""
     from kimi_magic.transport import Endpoint, HttpTransport
 
@@ -233,8 +235,16 @@ class _LocalTransport:
         self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        inner = await asyncio.to_thread(self._ready)
-        await inner.stream(request, affinity, limits, emit)
+        await (await self._running()).stream(request, affinity, limits, emit)
+
+    async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
+        return await (await self._running()).complete(request, affinity, limits)
+
+    async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
+        return await (await self._running()).submit(model, body, affinity, limits)
+
+    async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> Polled:
+        return await (await self._running()).poll(model, request_id, limits, tools=tools)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -242,6 +252,12 @@ class _LocalTransport:
     async def close(self) -> None:
         if self._inner is not None:
             await self._inner.close()
+
+    async def _running(self) -> HttpTransport:
+        local = self._local
+        if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
+            return self._inner  # a job asks often: no thread for what is there
+        return await asyncio.to_thread(self._ready)
 
     def _ready(self) -> HttpTransport:
         from kimi_magic.transport import Endpoint, HttpTransport

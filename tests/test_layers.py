@@ -27,6 +27,7 @@ LAYERS = [
     "fragments",
     "leaks",
     "wire",
+    "batch",
     "refusals",
     "highlight",
     "mathematics",
