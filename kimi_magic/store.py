@@ -84,6 +84,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             key TEXT NOT NULL, notebook TEXT NOT NULL, PRIMARY KEY (key, notebook)
         ) STRICT, WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE job (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, title TEXT NOT NULL,
+            notebook TEXT NOT NULL, spec TEXT NOT NULL, options TEXT NOT NULL, round INTEGER NOT NULL,
+            state TEXT NOT NULL, remark TEXT NOT NULL, lane TEXT NOT NULL, began REAL NOT NULL, ended REAL,
+            budget REAL, pilot INTEGER NOT NULL, counts TEXT NOT NULL, usage TEXT NOT NULL, cost REAL,
+            reply TEXT NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL
+        ) STRICT""",
+        """CREATE TABLE job_item (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, question TEXT NOT NULL, round INTEGER NOT NULL,
+            copies INTEGER NOT NULL, state INTEGER NOT NULL, tries INTEGER NOT NULL, batch INTEGER NOT NULL,
+            told TEXT NOT NULL, reply TEXT NOT NULL, error TEXT NOT NULL, cost REAL
+        ) STRICT""",
+        "CREATE INDEX job_item_batch ON job_item (batch) WHERE batch > 0",
+        """CREATE TABLE job_batch (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL, request TEXT NOT NULL, began REAL NOT NULL,
+            items INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX job_batch_job ON job_batch (job)",
+    ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
 _OWN_FILE = f"kimi.{len(MIGRATIONS)}.sqlite3"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -30,6 +29,7 @@ from kimi_magic.errors import (
     Unqueueable,
 )
 from kimi_magic.events import Event, Retrying
+from kimi_magic.transport.clients import Clients
 from kimi_magic.transport.endpoint import CLOUDFLARES, Endpoint
 from kimi_magic.transport.reading import Emit, Watched, read, read_value
 from kimi_magic.transport.retrying import Limits, Refused, pause
@@ -40,15 +40,15 @@ T = TypeVar("T")
 Read = Callable[[httpx.Response], Awaitable[T]]
 _GONE = {404, 410}
 _LOST = re.compile(r"(?i)\b(not found|unknown|no such|does not exist|expired|no longer)\b")
-_KEPT_ALIVE = 100  # httpx keeps 20, and would make the other connections of a job anew for each request
 
 
 class HttpTransport:
-    """A Transport over HTTP. One client with one pool, made on the loop that first uses it."""
+    """A Transport over HTTP. Its connections are made on the loop that first uses it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._client: httpx.AsyncClient | None = None
+        https = endpoint.url.startswith("https:")
+        self._clients = Clients(https=https, trust_env=not endpoint.local)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -147,9 +147,12 @@ class HttpTransport:
         heard = False
         try:
             async with asyncio.timeout(limits.first) as clock:
-                async with self.client.stream(
-                    "POST", url, content=body, headers=self._headers(affinity), timeout=_only(limits.connect)
-                ) as response:
+                async with (
+                    self._clients.one() as client,
+                    client.stream(
+                        "POST", url, content=body, headers=self._headers(affinity), timeout=_only(limits.connect)
+                    ) as response,
+                ):
 
                     def touch() -> None:
                         nonlocal heard
@@ -192,28 +195,12 @@ class HttpTransport:
         }
 
     @property
-    def client(self) -> httpx.AsyncClient:
-        """The client, made on first use."""
-        if self._client is None:
-            https = self.endpoint.url.startswith("https:")
-            # An empty context trusts nobody and costs nothing; a real one costs 60 ms, which plain http need not pay.
-            context = ssl.create_default_context() if https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._client = httpx.AsyncClient(
-                verify=context,
-                trust_env=not self.endpoint.local,
-                limits=httpx.Limits(max_connections=_KEPT_ALIVE, max_keepalive_connections=_KEPT_ALIVE),
-            )
-        return self._client
-
-    @property
     def _host(self) -> str:
         return urlsplit(self.endpoint.url).netloc
 
     async def close(self) -> None:
-        """Close the pool."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        """Close the connections."""
+        await self._clients.close()
 
 
 def _only(connect: float) -> httpx.Timeout:
