@@ -51,7 +51,7 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
     if not before:
         return list(WORDS)
     if before[0] == "job":
-        return _job_ids() if len(before) == 1 else list(JOB_ACTIONS) if len(before) == 2 else []  # noqa: PLR2004  # job ID
+        return _jobs() if len(before) == 1 else list(JOB_ACTIONS) if not before[2:] else []
     if before[0] in _ACTIONS:
         return _ACTIONS[before[0]] if len(before) == 1 else []
     values: dict[str, list[str]] = {
@@ -100,6 +100,17 @@ def _tools() -> list[str]:
     from kimi_magic import kernel
 
     return kernel.tool_words()
+
+
+def _jobs() -> list[str]:
+    """Give the ids of this notebook's jobs, where they can be read."""
+    from kimi_magic import jobwords
+    from kimi_magic.errors import KimiError
+
+    try:
+        return jobwords.ids()
+    except KimiError:
+        return []
 
 
 def live(

@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from kimi_magic import jobpage
 from kimi_magic.errors import CommandError
+from kimi_magic.jobs import page
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kimi_magic.jobs.job import Job
     from kimi_magic.jobs.standing import Standing
 
-__all__ = ["Live", "agree", "show", "wait"]
+__all__ = ["Live", "agree", "painted", "show", "wait"]
 
 _EVERY = 0.5
 """Seconds between two paintings of one view."""
@@ -45,7 +45,7 @@ class Live:
         self._due = 0.0
         self._last: tuple[str, str] = ("", "")
         standing = job.standing
-        self._handle: DisplayHandle = display(jobpage.bundle(standing), raw=True, display_id=True)
+        self._handle: DisplayHandle = display(page.bundle(standing), raw=True, display_id=True)
         self._leave: Callable[[], None] = lambda: None
         if not standing.over:
             self._leave = job.on_change(self._changed)
@@ -58,25 +58,33 @@ class Live:
             if now < self._due and told == self._last:
                 return
             self._due, self._last = now + _EVERY, told
-            self._handle.update(jobpage.bundle(standing), raw=True)
+            self._handle.update(page.bundle(standing), raw=True)
 
     def stop(self) -> None:
         """Follow the job no longer."""
         self._leave()
 
 
+_painted: tuple[int, int] = (-1, 0)
 _views: weakref.WeakKeyDictionary[Job, deque[Live]] = weakref.WeakKeyDictionary()
 
 
 def show(shell: InteractiveShell | None, job: Job) -> None:
     """Show a job: live in a notebook, as text anywhere else."""
     if not hasattr(shell, "kernel"):
-        sys.stdout.write(jobpage.plain(job.standing) + "\n")
+        sys.stdout.write(page.plain(job.standing) + "\n")
         return
+    global _painted  # noqa: PLW0603  # one cell runs at a time
+    _painted = (shell.execution_count, id(job)) if shell is not None else _painted
     views = _views.setdefault(job, deque())
     views.append(Live(job))
     while len(views) > _VIEWS:
         views.popleft().stop()
+
+
+def painted(shell: InteractiveShell, job: Job) -> bool:
+    """Whether this very cell shows this job already."""
+    return _painted == (shell.execution_count, id(job))
 
 
 def wait(shell: InteractiveShell | None, job: Job, timeout: float | None = None) -> Job:
@@ -103,7 +111,7 @@ def _bar(job: Job) -> Iterator[None]:
 
         def changed(now: Standing) -> None:
             drawn.total = now.total
-            drawn.set_postfix_str(", ".join(jobpage.counts(now)[1:]), refresh=False)
+            drawn.set_postfix_str(", ".join(page.counts(now)[1:]), refresh=False)
             drawn.update(now.done + now.failed - drawn.n)
 
         leave = job.on_change(changed)
@@ -121,7 +129,7 @@ def agree(job: Job, *, yes: bool) -> None:
     Raises CommandError where nobody can be asked.
     """
     estimate = job.standing.estimate
-    told = jobpage.estimated(estimate) if estimate is not None else "The pilot is over."
+    told = page.estimated(estimate) if estimate is not None else "The pilot is over."
     if not yes:
         try:
             said = input(f"{told}\nGo on? [y/N] ")
@@ -132,5 +140,3 @@ def agree(job: Job, *, yes: bool) -> None:
             ) from None
         yes = said.strip().lower().startswith("y")
     job.answer(yes=yes)
-
-

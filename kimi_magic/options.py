@@ -149,8 +149,8 @@ WORDS = {
     "private": "columns that never leave the kernel: %kimi private df ssn email; --release NAME; alone it lists them",
     "egress": "the ledger of what left this kernel: when, where to, which columns; %kimi egress all: of every kernel",
     "journal": "recorded replies; %kimi journal save FILE.kimi.jsonl: those that this kernel used; load FILE; clear",
-    "jobs": "questions that are answered later: this notebook's jobs, --all: every notebook's; after a restart it takes "
-    "them up again; notify QUEUE_ID: hear of their ends from a Cloudflare Queue, notify off",
+    "jobs": "questions that are answered later: this notebook's jobs, --all: every notebook's; it takes up again what "
+    "an earlier kernel left; notify QUEUE_ID: hear of their ends from a Cloudflare Queue, notify off",
     "job": "one job: %kimi job ID show, wait, cancel, retry (what failed) or forget",
     "tools": "what -t can name: functions of the notebook, the built-in tools, those of MCP servers",
     "mcp": "MCP servers: %kimi mcp add NAME COMMAND ARGUMENTS, or NAME URL; remove NAME; alone it lists them",

@@ -105,7 +105,9 @@ def line_job(rest: str) -> JobDo:
     id_, _, action = rest.partition(" ")
     action = action.strip() or "show"
     if id_ in JOB_ACTIONS and action in ("show", *JOB_ACTIONS):
-        raise CommandError(f"{id_!r} is no job; its id comes first.", hint=f"%kimi job ID {id_}; %kimi jobs lists them.")
+        raise CommandError(
+            f"{id_!r} is no job; its id comes first.", hint=f"%kimi job ID {id_}; %kimi jobs lists them."
+        )
     if action not in JOB_ACTIONS:
         near = difflib.get_close_matches(action, JOB_ACTIONS, n=1, cutoff=0.5)
         meant = f"Did you mean {near[0]}? " if near else ""

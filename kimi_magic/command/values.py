@@ -294,4 +294,6 @@ class Show(enum.Enum):
 
 Works = Jobs | Notify | JobDo
 Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
-Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Works | Turns | Show
+Command = (
+    Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Works | Turns | Show
+)

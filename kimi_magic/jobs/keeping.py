@@ -312,7 +312,9 @@ class Keeping:
             taken.append((outcome, *known))
             told = json.dumps(outcome.told) if outcome.told else ""
             cost = outcome.cost
-            written.append((outcome.state, outcome.reply, outcome.error, cost, cost, told, outcome.tried, low + outcome.n))
+            written.append(
+                (outcome.state, outcome.reply, outcome.error, cost, cost, told, outcome.tried, low + outcome.n)
+            )
         connection.executemany(_SETTLE, written)
         return taken
 

@@ -68,7 +68,7 @@ class Direct(Protocol):
 class Concurrent:
     """Requests on the I/O thread, `width` of them at once; `make` makes them there."""
 
-    def __init__(  # noqa: D107  # the class says it
+    def __init__(  # the class says it
         self, io: IOThread, transport: Completes, affinity: str, limits: Limits, width: int, make: Make, tell: Tell
     ) -> None:
         self._io, self._transport, self._affinity, self._limits = io, transport, affinity, limits
@@ -110,7 +110,7 @@ class Concurrent:
 class Spread:
     """Chunks of requests on an executor, each sent from there: threads, processes or a cluster."""
 
-    def __init__(  # noqa: D107
+    def __init__(
         self,
         executor: Executor,
         endpoint: Callable[[], Endpoint],

@@ -61,7 +61,7 @@ class _Posted:
 class Remote:
     """The batches of one job that are at the service."""
 
-    def __init__(  # noqa: D107
+    def __init__(
         self,
         io: IOThread,
         transport: Queues,

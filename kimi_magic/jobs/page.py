@@ -14,14 +14,15 @@ from html import escape
 from kimi_magic import present
 from kimi_magic.jobs.standing import Estimate, Standing, State
 
-__all__ = ["bar", "bundle", "counts", "estimated", "facts", "html", "plain", "states"]
+__all__ = ["asked", "bar", "bundle", "counts", "estimated", "facts", "html", "plain", "states", "time_"]
 
 _PLAIN = "mathjax_ignore tex2jax_ignore"
 _FAINT = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))"
 _BOX = "margin:4px 0;font-variant-numeric:tabular-nums;line-height:1.5"
 _CODE = "font-family:var(--jp-code-font-family,monospace)"
 _FRAME = (
-    "display:inline-block;max-width:100%;overflow:hidden;white-space:nowrap;line-height:0;border-radius:3px;margin:4px 0"
+    "display:inline-block;max-width:100%;overflow:hidden;white-space:nowrap;line-height:0;border-radius:3px;"
+    "margin:4px 0"
 )
 _PIECE = "display:inline-block;height:12px"
 _SWATCH = "display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:4px"
@@ -75,12 +76,12 @@ def facts(standing: Standing, now: float | None = None) -> tuple[str, ...]:
     known = (
         f"{standing.same:,} equal to others" if standing.same else "",
         _rate(standing.rate) if standing.rate and not standing.over else "",
-        f"about {_time(standing.left)} left" if standing.left is not None and not standing.over else "",
-        f"the oldest at the service for {_time(standing.oldest)}" if standing.oldest is not None else "",
+        f"about {time_(standing.left)} left" if standing.left is not None and not standing.over else "",
+        f"the oldest at the service for {time_(standing.oldest)}" if standing.oldest is not None else "",
         _money(standing),
         cached,
         f"lane: {standing.lane}" if standing.lane else "",
-        f"took {_time(took)}" if standing.over else f"{_time(took)} so far",
+        f"took {time_(took)}" if standing.over else f"{time_(took)} so far",
         "" if standing.over else f"as of {time.strftime('%H:%M:%S', time.localtime(now))}",
     )
     return tuple(fact for fact in known if fact)
@@ -104,7 +105,7 @@ def next_step(standing: Standing) -> str:
 def estimated(estimate: Estimate) -> str:
     """Say what the rest is expected to take, each with its 95 % interval."""
     low, likely, high = estimate.seconds
-    when = f"{_time(likely)} ({_time(low)} to {_time(high)})"
+    when = f"{time_(likely)} ({time_(low)} to {time_(high)})"
     rows = f"The other {estimate.items:,} rows: " if estimate.items != 1 else "The other row: "
     if estimate.cost is None:
         return f"{rows}about {when}, at no known price. In brackets: 95 % intervals."
@@ -176,6 +177,27 @@ def bar(standing: Standing, width: int = _WIDTH) -> str:
     return "".join(block * n for n, (_, _, _, block) in zip(_widths(standing, width, 1), _KINDS, strict=True))
 
 
+def asked(standing: Standing, dest: str = "") -> dict[str, str]:
+    """Give what stands in the place of a reply that comes later: what is asked, how it stands, what can be done."""
+    head = "The reply comes later" if not standing.over else f"No reply: {_STATES[standing.state]}"
+    at = time.strftime("%H:%M:%S", time.localtime(standing.began))
+    place = {"queue": "sent to the queue", "concurrent": "an ordinary request, running"}.get(standing.lane, "")
+    place = "in the service's queue" if standing.queued else place
+    known = (f"asked at {at}", f"lane: {standing.lane}" if standing.lane else "", "" if standing.over else place)
+    facts_ = [fact for fact in (*known, f"{dest} receives it" if dest and not standing.over else "") if fact]
+    id_ = standing.id
+    step = f"%kimi job {id_} retry asks again." if standing.over else f"%kimi job {id_} wait, or cancel."
+    title, remark = _title(standing), _line(standing.remark)
+    shown = (
+        f'<div class="{_PLAIN}" style="{_BOX}"><div><b>{escape(head)}</b> <span style="{_FAINT}">“{escape(title)}” · '
+        f'job </span><span style="{_CODE}">{escape(id_)}</span></div>'
+        f'<div style="{_FAINT};font-size:.92em">{escape(" · ".join([*facts_, step]))}</div>'
+        f"{present.notice(remark)}</div>"
+    )
+    text = "\n".join(line for line in (f"{head}: “{title}”, job {id_}", " · ".join([*facts_, step]), remark) if line)
+    return {"text/html": present.page(shown), "text/plain": present.printable(text)}
+
+
 def _share(standing: Standing) -> str:
     """Say how much of it is answered; 100 % is all of it and nothing less."""
     if standing.kind == "cell":
@@ -211,6 +233,7 @@ def _dollars(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= _CENTS else present.dollars(amount)
 
 
-def _time(seconds: float) -> str:
+def time_(seconds: float) -> str:
+    """Write a duration, also one of hours."""
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours:,} h {rest // 60} min" if hours else present.seconds(seconds)

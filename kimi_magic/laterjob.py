@@ -1,0 +1,389 @@
+"""A question that was asked and whose reply comes later: one job, its thread, its outputs.
+
+The question is sent on the cell's thread, so that what cannot be asked is an error there. A thread of its own takes
+the reply, runs tools, and does at the end what a cell does: it updates the output, gives the variable its value and
+the conversation its turn. What is asked stands in the store until then.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kimi_magic import atprompt, cell, kernel
+from kimi_magic.conversation import Conversation
+from kimi_magic.errors import CommandError, KimiError, StoreError
+from kimi_magic.jobs import page
+from kimi_magic.jobs.ahead import Ahead
+from kimi_magic.jobs.asked import Asked, read_turn, written_turn
+from kimi_magic.jobs.keeping import Counts, Keeping, Kept, Lost
+from kimi_magic.jobs.pending import Pending, awaits
+from kimi_magic.jobs.queued import Progress, Queued
+from kimi_magic.jobs.standing import ENDED, Standing, State
+from kimi_magic.messages import Usage
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import DisplayHandle
+
+    from kimi_magic.context.gathering import Gathered
+    from kimi_magic.reply import Reply
+    from kimi_magic.schema import Output
+    from kimi_magic.session import Asking
+    from kimi_magic.settings import Settings
+    from kimi_magic.tools.toolbox import Toolbox
+
+__all__ = ["Later", "here"]
+
+_HEARTBEAT = 10.0
+"""Seconds between two renewals of the lease, a third of it."""
+_AGAIN = 0.5
+"""Seconds between two paintings of how it stands."""
+_VIEWS = 4
+"""Outputs of one job that are kept up to date."""
+_PATIENCE = 5.0
+"""Seconds in which a recorded reply is there, so that it is displayed at once and not filled in."""
+here: dict[str, Later] = {}
+"""Those that this kernel has asked or taken up, by their ids."""
+
+
+class Later:
+    """A question whose reply comes later: a job of one item. `dest` is the variable that receives it."""
+
+    def __init__(self, shell: InteractiveShell | None, keeping: Keeping, job: Kept) -> None:
+        self._shell = shell
+        self._keeping = keeping
+        self._kept = job
+        self._asked = Asked.read(job.spec)
+        self._progress = Progress(job.lane or "auto")
+        self._views: list[DisplayHandle] = []
+        self._callbacks: list[Callable[[Standing], None]] = []
+        self._over = threading.Event()
+        self._cancelled = False
+        self._changed = False
+        self._lock = threading.RLock()
+        self._asking: Asking | None = None
+        self._conversation: Conversation | None = None
+        self._painted = -1
+        self.state: State = job.state
+        self.remark = job.remark
+        self.reply: Reply | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of the job."""
+        return self._kept.id
+
+    @property
+    def dest(self) -> str:
+        """The variable that receives the reply; empty for none."""
+        return self._asked.dest
+
+    @property
+    def value(self) -> object:
+        """What the reply stands for, where a type was asked for; None as long as there is none."""
+        return self.reply.value if self.reply is not None else None
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        return self.reply.usage if self.reply is not None else self._kept.usage
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars; None for no known price."""
+        return self.reply.cost if self.reply is not None else self._kept.cost
+
+    @property
+    def lane(self) -> str:
+        """The lane that was asked for: queue, concurrent or auto. It may be set while it waits."""
+        return self._progress.wanted
+
+    @lane.setter
+    def lane(self, lane: str) -> None:
+        self._progress.wanted = lane
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands now."""
+        progress, over = self._progress, self.state in ENDED
+        state: State = "waiting" if progress.waiting and not over else self.state
+        queued = not over and progress.at_service
+        lane = progress.lane or ("" if over else progress.wanted.replace("auto", ""))
+        done, failed = self.state == "done", self.state == "stopped"
+        remark = self.remark or progress.remark
+        waits = not (over or queued)
+        return Standing(
+            self.id, self._kept.title, "cell", state, lane, remark, 1, int(done), int(failed), int(queued), int(waits),
+            int(self.state == "cancelled"), 0, self._kept.began, self._kept.ended,
+            time.time() - self._kept.began if queued else None, 0.0, None, self.usage, self.cost, None,
+        )  # fmt: skip
+
+    # What the cell's thread does
+
+    def ask(
+        self,
+        gathered: Gathered,
+        values: Settings,
+        tools: Toolbox | None,
+        out: Output | None,
+        conversation: Conversation | None,
+        *,
+        anyway: bool = True,
+    ) -> None:
+        """Send it, and wait for the reply on a thread of its own. Raises what a question raises.
+
+        The variable is given something to hold `anyway`, or only where it holds nothing of the user's.
+        """
+        ahead = Ahead(self._keeping, self._kept.number, self.id)
+        self._conversation = conversation
+        self._asking = kernel.ask(
+            gathered,
+            values,
+            history=False,
+            past=self._asked.past(conversation) if conversation is not None else None,
+            tools=tools,
+            out=out,
+            later=lambda inner: Queued(inner, ahead, self._progress, self._note),
+        )
+        here[self.id] = self
+        self.promise(anyway=anyway)
+        threading.Thread(target=self._run, args=(self._asking,), name=f"kimi-later-{self.id}", daemon=True).start()
+        if self._asking.draft.recorded:
+            self.wait(_PATIENCE)
+
+    def again(self) -> None:
+        """Ask what the store has, in this kernel. Raises a KimiError where that cannot be."""
+        from kimi_magic.command import Ask
+        from kimi_magic.command import Later as Options
+        from kimi_magic.context.gathering import Gathered
+
+        asked = self._asked
+        again, values = Ask("again", out=asked.out, tools=asked.tools, later=Options()), kernel.resolve(asked.settings)
+        out = cell.output(self._shell, again) if asked.typed else None
+        tools = cell.toolbox(self._shell, again, values)
+        self.state, self.remark, self._cancelled, self.reply = "running", "", False, None
+        self._over.clear()
+        gathered = Gathered(asked.turn.question, asked.items)
+        self.ask(gathered, values, tools, out, conversation_of(asked), anyway=False)
+
+    def show(self) -> None:
+        """Show it here: the reply, or what stands in its place until it comes."""
+        if not hasattr(self._shell, "kernel"):
+            sys.stdout.write(f"{self._bundle()['text/plain']}\n")
+            return
+        from IPython.display import display
+
+        self._painted = getattr(self._shell, "execution_count", -1)
+        with self._lock:
+            self._views.append(display(self._bundle(), raw=True, display_id=True))
+            self._views = self._views[-_VIEWS:]
+
+    def _ipython_display_(self) -> None:
+        if self._painted != getattr(self._shell, "execution_count", -1):
+            self.show()
+        elif not hasattr(self._shell, "kernel") and sys.stdout.isatty():
+            sys.stdout.write("\r\x1b[K")  # a terminal has written "Out[n]: " already
+
+    def __repr__(self) -> str:
+        return f"Later({self.id}, {page.states(self.standing)})"
+
+    def wait(self, timeout: float | None = None) -> Later:
+        """Wait for the reply, at most `timeout` seconds; Ctrl-C ends the waiting, not the job."""
+        self._over.wait(timeout)
+        return self
+
+    def cancel(self) -> Later:
+        """Wait no longer. What the service's queue has it will answer, and bill; nobody will look at it."""
+        if self.state not in ENDED:
+            self._cancelled = True
+            if self._asking is not None:
+                self._asking.close()
+                self.wait(_HEARTBEAT)
+        return self
+
+    def retry(self) -> Later:
+        """Ask again what failed or was cancelled; one that still runs goes on."""
+        if self.state in ("cancelled", "stopped"):
+            if not self._keeping.acquire(self._kept.number):
+                raise CommandError(f"Another kernel works on job {self.id}.", hint="%kimi jobs shows it.")
+            self.again()
+        return self
+
+    def discard(self) -> None:
+        """Erase what was never asked."""
+        with suppress(StoreError):
+            self._keeping.forget(self._kept.number)
+
+    def forget(self) -> None:
+        """Cancel it and erase it from the store; its turn in the conversation stays."""
+        self.cancel()
+        here.pop(self.id, None)
+        self._keeping.forget(self._kept.number)
+
+    def on_change(self, callback: Callable[[Standing], None]) -> Callable[[], None]:
+        """Call this on the job's thread when something changes, and at the end; give what ends that."""
+        self._callbacks.append(callback)
+
+        def leave() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return leave
+
+    def promise(self, *, anyway: bool) -> None:
+        """Put something into the variable that says that the reply is not there yet."""
+        held = getattr(self._shell, "user_ns", {}).get(self.dest)
+        if anyway or held is None or isinstance(held, Pending):
+            at = time.strftime("%H:%M:%S", time.localtime(self._kept.began))
+            cell.assign(self._shell, self.dest, Pending(self.id, f"asked at {at}"))
+
+    def postpone(self, error: KimiError) -> None:
+        """Leave it for another time, where it cannot be taken up now."""
+        self.state, self.remark = "waiting", f"{error.message} {error.hint} Then: %kimi jobs"
+        self._keeping.release(self._kept.number)
+
+    # What its own thread does
+
+    def _note(self) -> None:
+        self._changed = True
+
+    def _run(self, asking: Asking) -> None:
+        try:
+            self._follow(asking)
+        except Lost:
+            self.state, self.remark = "elsewhere", "Another kernel has taken it over."
+        except KimiError as error:
+            self._end("stopped", asking, error)
+        except Exception as error:  # noqa: BLE001  # a thread of its own: nobody else could tell
+            self._end("stopped", asking, KimiError(f"{type(error).__name__}: {error}"))
+        else:
+            if self._cancelled:
+                self._end("cancelled", asking)
+            elif asking.reply.cut:  # the session was closed: the job waits in the store
+                with suppress(KimiError):
+                    self._keeping.release(self._kept.number)
+            else:
+                self._end("done", asking)
+        if self.state not in ENDED:
+            here.pop(self.id, None)
+        self._paint()
+        self._over.set()
+
+    def _follow(self, asking: Asking) -> None:
+        beat = due = time.monotonic()
+        with asking:
+            for _ in asking:
+                now = time.monotonic()
+                if now - beat > _HEARTBEAT:
+                    beat = now
+                    self._renew()
+                if self._changed and now > due:
+                    self._changed, due = False, now + _AGAIN
+                    self._paint()
+
+    def _renew(self) -> None:
+        with suppress(StoreError):  # another time
+            if not self._keeping.renew(self._kept.number):
+                self._cancelled = True
+                raise Lost
+
+    def _end(self, state: State, asking: Asking, error: KimiError | None = None) -> None:
+        """Do what a cell does at the end of a question."""
+        reply = replace(asking.reply, remark=self._story(asking.reply))
+        if error is not None:
+            self.remark = " ".join(filter(None, (error.message, error.hint)))
+        if state == "done":
+            self.remark = ""
+            self.reply = reply
+            self._place(asking, reply)
+            if self.dest and awaits(getattr(self._shell, "user_ns", {}).get(self.dest), self.id):
+                cell.assign(self._shell, self.dest, cell.delivered(reply, typed=self._asked.typed))
+        self.state = state
+        self._keep(reply, asking)
+        told = f"{self.dest} holds the reply." if self.dest else f"%kimi job {self.id} shows the reply."
+        atprompt.add(self._shell, f"Job {self.id} is done: {told}" if state == "done" else f"Job {self.id}: {state}.")
+
+    def _story(self, reply: Reply) -> str:
+        """Say when it was asked, and how it was answered."""
+        at = time.strftime("%H:%M:%S", time.localtime(self._kept.began))
+        lane = f" through the {self._progress.lane} lane" if self._progress.lane else ""
+        took = page.time_(time.time() - self._kept.began)
+        told = f"Asked at {at}, answered {took} later{lane} (job {self.id})."
+        return " ".join(filter(None, (told, self._progress.remark, reply.remark)))
+
+    def _place(self, asking: Asking, reply: Reply) -> None:
+        """Give the conversation its turn."""
+        conversation, asked = self._conversation, self._asked
+        turn = replace(asking.turn, reply=reply, origin=asked.turn.origin, parent=asked.parent)
+        if conversation is not None and turn.messages:
+            kernel.current().place(conversation, turn, asked.head)
+
+    def _keep(self, reply: Reply, asking: Asking) -> None:
+        done = self.state == "done"
+        self._kept = replace(
+            self._kept,
+            state=self.state,
+            remark=self.remark,
+            lane=self._progress.lane,
+            ended=time.time(),
+            counts=Counts(1, 1, int(done), done=int(done), failed=int(not done)),
+            usage=reply.usage,
+            cost=reply.cost,
+            reply=written_turn(replace(asking.turn, reply=reply)) if done else "",
+        )
+        try:
+            self._keeping.step(lambda connection: self._keeping.hold(connection, self._kept))
+            self._keeping.release(self._kept.number)
+        except (KimiError, Lost) as error:
+            self.remark = f"How it ended is not kept: {error}"
+
+    def _paint(self) -> None:
+        with self._lock:  # who paints later has looked later
+            for handle in self._views:
+                handle.update(self._bundle(), raw=True)
+        for callback in list(self._callbacks):
+            callback(self.standing)
+
+    def _bundle(self) -> dict[str, Any]:
+        if self.reply is not None and self.state == "done":
+            return self.reply.bundle(self.reply.html)
+        return page.asked(self.standing, self.dest)
+
+    def restore(self) -> None:
+        """Take the reply from the store, of a job that ended in another kernel."""
+        self._over.set()
+        if self._kept.reply:
+            self.reply = read_turn(self._kept.reply).reply
+            if self._asked.typed:
+                self._restore_value()
+
+    def _restore_value(self) -> None:
+        from kimi_magic.command import Ask
+        from kimi_magic.schema import Invalid
+
+        with suppress(KimiError, Invalid):  # the type is not defined in this kernel: the text is there
+            out = cell.output(self._shell, Ask("again", out=self._asked.out))
+            if out is not None and self.reply is not None:
+                value = out.parse(self.reply.text)
+                self.reply = replace(self.reply, value=value, frame=out.frame(value) if out.rows else None)
+
+
+def conversation_of(asked: Asked) -> Conversation | None:
+    """Give the conversation that a question belongs to: the one that is here, or that of the store, or a new one."""
+    if not asked.conversation:
+        return None
+    session = kernel.current()
+    for one in session.conversations.values():
+        if one.id == asked.conversation:
+            return one
+    if session.archive is not None and any(one.id == asked.conversation for one in session.archive.kept()):
+        return session.archive.load(asked.conversation)
+    if asked.parent:
+        raise CommandError("The conversation that this was asked in is gone.", hint="%kimi job ID forget")
+    return Conversation(asked.name, asked.affinity, id=asked.conversation)
