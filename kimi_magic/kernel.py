@@ -282,7 +282,7 @@ def _running_local(values: Settings) -> Local:
         return _state.local
     closings = _state.closings
     try:
-        local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
+        local = launch.start(engine=values.local_engine, model_file=values.local_model or None, queue=_queue_folder())
     except launch.LaunchError as error:
         raise LocalModelError(str(error), hint=error.hint) from None
     with _state.lock:
@@ -293,6 +293,18 @@ def _running_local(values: Settings) -> Local:
             _state.local.close()
         _state.local, _state.local_is = local, wanted
     return local
+
+
+def _queue_folder() -> str | None:
+    """Where the local server keeps batches, so that they outlive this kernel; None where nothing can be written."""
+    from kimi_magic import store
+
+    folder = store.home() / "queue"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
 def guard() -> Guard:

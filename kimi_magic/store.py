@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used"]
+__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used", "home"]
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")
@@ -385,7 +385,7 @@ class Store:
     def _open_file(self) -> sqlite3.Connection | None:
         """Open the file, or give None where it cannot be written."""
         try:
-            return self._opened(_prepared(self._folder or _home(), FILE))
+            return self._opened(_prepared(self._folder or home(), FILE))
         except OSError as exc:
             self._say(f"Nothing is kept on disk, only in memory: {exc}.")
         except sqlite3.DatabaseError as exc:
@@ -416,7 +416,7 @@ class Store:
 
     def _begin_anew(self, why: str) -> sqlite3.Connection:
         """Set the file aside and begin a new one, unless another kernel has done so already."""
-        path = (self.path or _home() / FILE).absolute()
+        path = (self.path or home() / FILE).absolute()
         self.close()
         if path.exists() and path.stat().st_ino == self._inode and not _is_whole(path, self._patience):
             self._say(f"{path} {why}; it is kept as {_set_aside(path).name}, and a new one is begun.")
@@ -443,7 +443,8 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
     return result
 
 
-def _home() -> Path:
+def home() -> Path:
+    """Give the folder of all that is kept: KIMI_HOME, or the user's data folder."""
     named = os.environ.get("KIMI_HOME", "").strip()
     if named:
         return Path(named).expanduser().absolute()
