@@ -58,6 +58,8 @@ def states(standing: Standing) -> str:
     """Say in words how the job stands."""
     if standing.state == "done" and standing.failed:
         return f"done, {standing.failed:,} failed"
+    if standing.kind == "cell" and standing.state == "running":
+        return "in the queue" if standing.queued else "asked"
     return _STATES[standing.state]
 
 

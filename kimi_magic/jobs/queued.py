@@ -183,7 +183,6 @@ class Queued:
         packed = to_json(pack((0.0, event) for event in answer.events))
         with contextlib.suppress(StoreError):  # the reply is here: better shown than kept
             await asyncio.to_thread(self._ahead.answered, known, packed, usage)
-        self._now(at_service=False, waiting=False)
         emit(Started(known.request))
         for event in answer.events:
             emit(event)
