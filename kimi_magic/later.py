@@ -137,6 +137,8 @@ def reattach(shell: InteractiveShell | None, jobs: list[Kept]) -> list[Later]:
         if job.state in ENDED:
             later.restore()
             if later.reply is not None and (job.ended or 0.0) > time.time() - _RECENT:
+                later.deliver()
+                here[later.id] = later
                 taken.append(later)
         elif keeping.acquire(job.number):
             try:

@@ -236,10 +236,23 @@ class Later:
 
         return leave
 
+    @property
+    def _held(self) -> object:
+        """What the variable holds."""
+        return getattr(self._shell, "user_ns", {}).get(self.dest)
+
+    def _deliver(self) -> None:
+        if self.reply is not None:
+            cell.assign(self._shell, self.dest, cell.delivered(self.reply, typed=self._asked.typed))
+
+    def deliver(self) -> None:
+        """Give the variable the reply of an earlier kernel, where it holds nothing of the user's."""
+        if self._held is None or isinstance(self._held, Pending):
+            self._deliver()
+
     def promise(self, *, anyway: bool) -> None:
         """Put something into the variable that says that the reply is not there yet."""
-        held = getattr(self._shell, "user_ns", {}).get(self.dest)
-        if anyway or held is None or isinstance(held, Pending):
+        if anyway or self._held is None or isinstance(self._held, Pending):
             at = time.strftime("%H:%M:%S", time.localtime(self._kept.began))
             cell.assign(self._shell, self.dest, Pending(self.id, f"asked at {at}"))
 
@@ -302,8 +315,8 @@ class Later:
             self.remark = ""
             self.reply = reply
             self._place(asking, reply)
-            if self.dest and awaits(getattr(self._shell, "user_ns", {}).get(self.dest), self.id):
-                cell.assign(self._shell, self.dest, cell.delivered(reply, typed=self._asked.typed))
+            if awaits(self._held, self.id):
+                self._deliver()
         self.state = state
         self._keep(reply, asking)
         told = f"{self.dest} holds the reply." if self.dest else f"%kimi job {self.id} shows the reply."
@@ -356,7 +369,10 @@ class Later:
         return page.asked(self.standing, self.dest)
 
     def restore(self) -> None:
-        """Take the reply from the store, of a job that ended in another kernel."""
+        """Take from the store how it stands, with the reply, of a job that another kernel has or had."""
+        if self.state not in ENDED:
+            self.state = "waiting" if self._kept.free else "elsewhere"
+            self.remark = "%kimi jobs takes it up again." if self._kept.free else ""
         self._over.set()
         if self._kept.reply:
             self.reply = read_turn(self._kept.reply).reply
