@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
     from kimi_magic.events import Event
+    from kimi_magic.iothread import IOThread
+    from kimi_magic.jobs.runner import Runner
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.mcp import Servers
@@ -81,6 +83,7 @@ class _State:
         self.transports: dict[object, Queueing] = {}
         self.io: Any = None
         self.servers: Servers | None = None
+        self.runner: Runner | None = None
         self.local: Local | None = None
         self.local_is: tuple[str, str] = ("", "")
         self.starting = threading.Lock()
@@ -236,16 +239,16 @@ class _LocalTransport:
         self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        await (await self._running()).stream(request, affinity, limits, emit)
+        await (await self.reach()).stream(request, affinity, limits, emit)
 
     async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
-        return await (await self._running()).complete(request, affinity, limits)
+        return await (await self.reach()).complete(request, affinity, limits)
 
     async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
-        return await (await self._running()).submit(model, body, affinity, limits)
+        return await (await self.reach()).submit(model, body, affinity, limits)
 
     async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> Polled:
-        return await (await self._running()).poll(model, request_id, limits, tools=tools)
+        return await (await self.reach()).poll(model, request_id, limits, tools=tools)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -254,7 +257,7 @@ class _LocalTransport:
         if self._inner is not None:
             await self._inner.close()
 
-    async def _running(self) -> HttpTransport:
+    async def reach(self) -> HttpTransport:
         local = self._local
         if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
             return self._inner  # a job asks often: no thread for what is there
@@ -325,6 +328,24 @@ def ledger() -> Store:
         if _state.store is None:
             _state.store = Store()
         return _state.store
+
+
+def jobs() -> Runner:
+    """Give what drives this kernel's jobs; those that are not done when it closes can be gone on with."""
+    from kimi_magic.jobs.keeping import Keeping
+    from kimi_magic.jobs.runner import Runner
+
+    current()
+    with _state.lock:
+        if _state.runner is None:
+            _state.runner = Runner(Keeping(ledger))
+        return _state.runner
+
+
+def io() -> IOThread:
+    """Give the I/O thread."""
+    current()
+    return _state.io  # type: ignore[no-any-return]  # opened with the session
 
 
 def archive() -> Archive:
@@ -695,6 +716,9 @@ def require_writable(texts: Iterable[str]) -> None:
 
 def close() -> None:
     """End what this kernel holds: the I/O thread, connections, and the local model's process."""
+    runner, _state.runner = _state.runner, None
+    if runner is not None:
+        runner.close()  # before the lock: its thread may want it
     with _state.lock:
         _state.closings += 1
         if _state.io is not None:

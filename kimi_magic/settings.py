@@ -262,6 +262,10 @@ class Settings:
     notify_queue: str = _setting(
         "", _queue, "id of a Cloudflare Queue that tells of the ends of jobs; empty: they are polled", portable=False
     )
+    rate: float | None = _setting(
+        None, _number(0, 1_000_000), "a job's requests a minute, one by one; unset: 20 on Cloudflare; 0: no limit"
+    )
+    concurrency: int = _setting(16, _whole(1, 1_000), "a job's requests that are on their way at once, one by one")
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:

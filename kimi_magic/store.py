@@ -23,7 +23,19 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used", "home"]
+__all__ = [
+    "FILE",
+    "MIGRATIONS",
+    "Egress",
+    "Exchange",
+    "Store",
+    "Used",
+    "add_egress",
+    "add_usage",
+    "home",
+    "more_egress",
+    "more_usage",
+]
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")
@@ -185,6 +197,13 @@ _USED = tuple(field.name for field in fields(Used))
 _INSERT_USED = f"INSERT INTO usage ({', '.join(_USED)}) VALUES ({', '.join('?' * len(_USED))})"  # noqa: S608  # our own names
 _SELECT_USED = f"SELECT {', '.join(_USED)} FROM usage WHERE time >= ? ORDER BY id"  # noqa: S608  # our own names
 _INSERT_USE = "INSERT OR IGNORE INTO exchange_use VALUES (?, ?)"
+_MORE_EGRESS = (
+    "UPDATE egress SET rows = rows + ?, bytes = bytes + ?, tokens = tokens + ?, redacted = redacted + ? WHERE id = ?"
+)
+_SUMS = ("input", "cached", "thinking", "output", "neurons", "cost", "counted")
+_MORE_USAGE = (
+    f"UPDATE usage SET {', '.join(f'{name} = coalesce({name} + ?, {name}, ?)' for name in _SUMS)} WHERE id = ?"  # noqa: S608  # our own names
+)
 _STILL_SAID = "SELECT value FROM turn, json_each(turn.data, '$.reply.exchanges')"
 _UNUSED = "DELETE FROM exchange WHERE key = ? AND NOT EXISTS (SELECT 1 FROM exchange_use WHERE key = exchange.key)"
 _SPENT = "SELECT coalesce(sum(counted), 0) FROM usage WHERE time >= ?"
@@ -211,6 +230,28 @@ def _plain(value: Any) -> Any:
 def _value(row: Sequence[Any]) -> Egress:
     values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     return Egress(**values | {name: tuple(json.loads(values[name])) for name in _LISTS})
+
+
+def add_egress(connection: sqlite3.Connection, value: Egress) -> int:
+    """Enter a record inside a transaction; give its number, for `more_egress`."""
+    return connection.execute(_INSERT, _row(value)).lastrowid or 0
+
+
+def more_egress(connection: sqlite3.Connection, number: int, more: Egress) -> None:
+    """Add rows, bytes, tokens and what was redacted to a record."""
+    added = (more.rows, more.bytes, more.tokens, more.redacted, number)
+    connection.execute(_MORE_EGRESS, added)
+
+
+def add_usage(connection: sqlite3.Connection, used: Used) -> int:
+    """Enter what replies used inside a transaction; give its number, for `more_usage`."""
+    return connection.execute(_INSERT_USED, [_plain(getattr(used, name)) for name in _USED]).lastrowid or 0
+
+
+def more_usage(connection: sqlite3.Connection, number: int, more: Used) -> None:
+    """Add what further replies used."""
+    added = [getattr(more, name) for name in _SUMS]
+    connection.execute(_MORE_USAGE, [*(amount for amount in added for _ in range(2)), number])
 
 
 class Store:

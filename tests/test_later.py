@@ -205,7 +205,9 @@ def test_what_the_service_forgets_is_sent_again(later: Kernel, seen: Seen) -> No
     assert len(questions(seen)) == 2
 
 
-@pytest.mark.parametrize("fault", ["queue-results", "queue-twice", "queue-busy", "queue-missing times=1", "queue-cut times=1"])
+@pytest.mark.parametrize(
+    "fault", ["queue-results", "queue-twice", "queue-busy", "queue-missing times=1", "queue-cut times=1"]
+)
 def test_odd_answers_of_the_queue_do_no_harm(later: Kernel, fault: str) -> None:
     later.run(f"%%kimi answer --later\n<<fault {fault}>><<say fine>>")
     assert later.run(f"%kimi job {_latest(later)} wait").text == "fine"

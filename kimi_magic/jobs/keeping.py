@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from kimi_magic.jobs.standing import Kind, State
+from kimi_magic.jobs.standing import ENDED, Kind, Standing, State
 from kimi_magic.messages import Usage
 from kimi_magic.store import Store
 
@@ -77,6 +77,18 @@ class Kept:
     def free(self) -> bool:
         """Whether no kernel has it, or only one that is there no more."""
         return not self.owner or self.until < time.time() or _gone(self.owner)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands by what was written down last."""
+        counts = self.counts
+        state: State = self.state if self.state in ENDED else "waiting" if self.free else "elsewhere"
+        remark = "No kernel works on it." if state == "waiting" else self.remark
+        return Standing(
+            self.id, self.title, self.kind, state, self.lane, remark, counts.rows, counts.done, counts.failed,
+            counts.queued, counts.running, counts.pending, counts.rows - counts.items, self.began, self.ended,
+            None, 0.0, None, self.usage, self.cost, self.budget,
+        )  # fmt: skip
 
 
 class Item(NamedTuple):
@@ -164,6 +176,11 @@ class Keeping:
         """The name under which this kernel has a job."""
         return f"{platform.node()}:{self._store().kernel}"
 
+    @property
+    def kernel(self) -> str:
+        """The store's name for this kernel."""
+        return self._store().kernel
+
     def create(self, job: Kept) -> Kept:
         """Keep a new job, or give the one of this id that is there."""
         names = _KEPT[1:]
@@ -241,15 +258,18 @@ class Keeping:
             connection.executemany(_JOIN if joins else _ADD, copies.values())
             return dict(connection.execute(_FOUND, (json.dumps(list(copies)),)).fetchall())
 
-        found = self._store().write(write)
-        return [found[key] - base for key, _ in rows]
+        places = self._store().write(write)
+        return [places[key] - base for key, _ in rows]
 
     def count(self, number: int, round_: int) -> Counts:
         """Count the rows of a round by state."""
         low, high = _range(number)
         found = self._store().read(lambda c: c.execute(_COUNT, (low, high, round_)).fetchall())
         by: dict[tuple[int, int], int] = {(state, queued): rows for state, queued, rows, _ in found}
-        of = lambda state: by.get((state, 0), 0) + by.get((state, 1), 0)  # noqa: E731
+
+        def of(state: int) -> int:
+            return by.get((state, 0), 0) + by.get((state, 1), 0)
+
         return Counts(
             sum(by.values()),
             sum(row[3] for row in found),
@@ -352,7 +372,10 @@ class Keeping:
         select = "SELECT id, question, copies, tries, told FROM job_item WHERE batch = ? AND batch > 0 AND state = 1"
         rows = self._store().read(lambda c: c.execute(select, (batch,)).fetchall())
         low = number << _PLACES
-        return [Item(id_ - low, *rest, tuple(json.loads(told)) if told else None) for id_, *rest, told in rows]
+        return [
+            Item(id_ - low, question, copies, tries, tuple(json.loads(told)) if told else None)
+            for id_, question, copies, tries, told in rows
+        ]
 
     def put_back(self, connection: Connection, number: int, batch: int = 0) -> int:
         """Make items pending again that are in flight: those of a batch, or those of no batch; give how many rows."""
@@ -385,6 +408,12 @@ class Keeping:
         while rows := self._store().read(lambda c: c.execute(select, (last, high, round_)).fetchall()):  # noqa: B023
             last = rows[-1][0]
             yield from ((id_ - low, question) for id_, question in rows)
+
+    def question(self, number: int, place: int) -> str:
+        """Give an item's question."""
+        id_ = (number << _PLACES) + place
+        row = self._store().read(lambda c: c.execute("SELECT question FROM job_item WHERE id = ?", (id_,)).fetchone())
+        return str(row[0]) if row else ""
 
     def costs(self, number: int, round_: int) -> list[float]:
         """Give the cost of each answered item of a round, in US dollars."""

@@ -16,7 +16,7 @@ from kimi_magic.iothread import IOThread
 from kimi_magic.jobs import chunk
 from kimi_magic.jobs.keeping import Item
 from kimi_magic.messages import Usage
-from kimi_magic.transport import Endpoint, Limits
+from kimi_magic.transport import Endpoint, Limits, Queueing
 from kimi_magic.wire import Request
 
 __all__ = ["Came", "Concurrent", "Direct", "Spread", "Tell", "whole"]
@@ -45,13 +45,6 @@ def whole(item: Item, events: Sequence[Event]) -> Came:
     return Came(item, text, "cut")
 
 
-class Completes(Protocol):
-    """What answers one request with a whole reply; every transport of ours does."""
-
-    async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
-        """Give the events of the reply."""
-
-
 class Direct(Protocol):
     """A concurrent lane."""
 
@@ -69,7 +62,7 @@ class Concurrent:
     """Requests on the I/O thread, `width` of them at once; `make` makes them there."""
 
     def __init__(  # the class says it
-        self, io: IOThread, transport: Completes, affinity: str, limits: Limits, width: int, make: Make, tell: Tell
+        self, io: IOThread, transport: Queueing, affinity: str, limits: Limits, width: int, make: Make, tell: Tell
     ) -> None:
         self._io, self._transport, self._affinity, self._limits = io, transport, affinity, limits
         self._make, self._tell = make, tell

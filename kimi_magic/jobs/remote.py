@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from kimi_magic import batch as batches
 from kimi_magic.iothread import IOThread
 from kimi_magic.jobs.keeping import Batch
-from kimi_magic.transport import Limits
+from kimi_magic.transport import Limits, Queueing
 
 __all__ = ["AT_ONCE", "Remote", "Submitted", "Took"]
 
@@ -40,16 +40,6 @@ class Took(NamedTuple):
     error: Exception | None = None
 
 
-class Queues(Protocol):
-    """What submits batches; every transport of ours does."""
-
-    async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
-        """Give the service's id of the batch."""
-
-    async def poll(self, model: str, request_id: str, limits: Limits) -> batches.Polled:
-        """Say how a batch stands."""
-
-
 @dataclass(slots=True)
 class _Posted:
     batch: Batch
@@ -64,7 +54,7 @@ class Remote:
     def __init__(
         self,
         io: IOThread,
-        transport: Queues,
+        transport: Queueing,
         model: str,
         affinity: str,
         limits: Limits,
@@ -102,12 +92,9 @@ class Remote:
         posted.future = self._io.submit(self._transport.submit(self._model, body, self._affinity, self._limits))
         posted.future.add_done_callback(done)
 
-    def adopt(self, batch: Batch) -> None:
-        """Poll a batch from now on that was submitted, here or before a restart."""
-        self._posted[batch.number] = _Posted(batch, due=time.monotonic() + (0.0 if self._known(batch) else _FIRST))
-
-    def _known(self, batch: Batch) -> bool:
-        return batch.number not in self._posted
+    def adopt(self, batch: Batch, *, pause: float = 0.0) -> None:
+        """Poll a batch from now on, first after a pause in seconds: one submitted here, or before a restart."""
+        self._posted[batch.number] = _Posted(batch, due=time.monotonic() + pause)
 
     def poll(self) -> None:
         """Ask about each batch that is due; what is answered is told."""

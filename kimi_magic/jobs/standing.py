@@ -12,9 +12,9 @@ __all__ = ["ENDED", "Estimate", "Kind", "Lane", "Standing", "State"]
 Kind = Literal["cell", "map"]
 Lane = Literal["auto", "queue", "concurrent"]
 State = Literal["pilot", "asking", "running", "waiting", "done", "cancelled", "stopped", "elsewhere"]
-"""pilot: the first items run alone; asking: the pilot is over, and the user has to say yes; waiting: for the network, the
-store or the service, `remark` says which; stopped: by its budget or an error that no item can pass; elsewhere: another
-kernel works on it."""
+"""pilot: the first items run alone; asking: the pilot is over, and the user has to say yes; waiting: for the network,
+the store or the service, `remark` says which; stopped: by its budget or an error that no item can pass; elsewhere:
+another kernel works on it."""
 ENDED: tuple[State, ...] = ("done", "cancelled", "stopped")
 """States in which nothing more happens by itself."""
 

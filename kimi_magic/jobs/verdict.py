@@ -100,8 +100,8 @@ class Judge:
         told = error.message if isinstance(error, KimiError) else f"{type(error).__name__}: {error}"
         again = Answered(item.n, PENDING, told=item.told)
         if isinstance(error, _STOPS):
-            hint = getattr(error, "hint", "")
-            return Verdict(again._replace(tried=False), stops=f"{told} {hint}".strip())
+            stop = "" if told.endswith((".", "!", "?")) else "."
+            return Verdict(again._replace(tried=False), stops=f"{told}{stop} {getattr(error, 'hint', '')}".strip())
         if isinstance(error, _WAITS) and not isinstance(error, Stalled):
             return Verdict(again._replace(tried=False), waits=told)
         if isinstance(error, _AGAIN) and item.tries + 1 < _TRIES:

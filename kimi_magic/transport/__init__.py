@@ -43,3 +43,6 @@ class Queueing(Transport, Protocol):
 
     async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> batch.Polled:
         """Ask how a batch stands, with all answers once it is done."""
+
+    async def reach(self) -> HttpTransport:
+        """Give what really sends, once it can be reached: the server of a local model is started for it."""

@@ -53,6 +53,10 @@ class HttpTransport:
     async def settle(self) -> None:
         """Nothing was put off."""
 
+    async def reach(self) -> HttpTransport:
+        """Give itself."""
+        return self
+
     async def stream(self, request: wire.Request, affinity: str, limits: Limits, emit: Emit) -> None:
         """Send one request; see Transport. Emits Retrying before each pause, Started when the reply begins."""
 
