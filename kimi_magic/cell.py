@@ -41,6 +41,7 @@ __all__ = [
     "prepared",
     "preview",
     "private",
+    "require_free",
     "run",
     "toolbox",
     "unpainted",
@@ -245,12 +246,7 @@ def _gathered(
 
     context = asked.context
     namespace = _namespace(shell)
-    held = namespace.get(asked.dest)
-    if (kinds.is_data(held) or isinstance(held, _CODE)) and id(held) != _delivered.get(asked.dest):
-        raise CommandError(
-            f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
-            hint=f"The reply needs a name of its own. To send {asked.dest} along: %%kimi -c {asked.dest}",
-        )
+    require_free(shell, asked.dest)
     _learn(namespace, waiting)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
     beside += named(objects, namespace)
@@ -288,6 +284,18 @@ def _gathered(
         **_place(shell, asked),
         looking=looking,
     )
+
+
+def require_free(shell: InteractiveShell | None, dest: str) -> None:
+    """Raise CommandError where a reply would take the place of data or of code of the user's."""
+    from kimi_magic.context import kinds
+
+    held = _namespace(shell).get(dest)
+    if (kinds.is_data(held) or isinstance(held, _CODE)) and id(held) != _delivered.get(dest):
+        raise CommandError(
+            f"{dest} holds a {type(held).__name__}, and the reply would take its place.",
+            hint=f"The reply needs a name of its own. To send {dest} along: %%kimi -c {dest}",
+        )
 
 
 def _namespace(shell: InteractiveShell | None) -> dict[str, Any]:

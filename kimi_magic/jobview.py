@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kimi_magic.jobs.job import Job
     from kimi_magic.jobs.standing import Standing
 
-__all__ = ["Live", "agree", "painted", "show", "wait"]
+__all__ = ["Live", "painted", "settle", "show", "wait"]
 
 _EVERY = 0.5
 """Seconds between two paintings of one view."""
@@ -123,20 +123,23 @@ def _bar(job: Job) -> Iterator[None]:
             drawn.refresh()
 
 
-def agree(job: Job, *, yes: bool) -> None:
-    """Put the pilot's question and answer the job with what the user says; with `yes` it is not put.
+def settle(shell: InteractiveShell | None, job: Job) -> None:
+    """Wait for the end of the pilot, put its question, and answer the job with what the user says.
 
-    Raises CommandError where nobody can be asked.
+    Raises CommandError where nobody can be asked: the job then waits for the answer.
     """
+    with _bar(job) if not hasattr(shell, "kernel") and not job.standing.over else contextlib.nullcontext():
+        while job.standing.state == "pilot":
+            job.wait(_TICK)
+    if job.standing.state != "asking":
+        return
     estimate = job.standing.estimate
     told = page.estimated(estimate) if estimate is not None else "The pilot is over."
-    if not yes:
-        try:
-            said = input(f"{told}\nGo on? [y/N] ")
-        except (EOFError, OSError, RuntimeError):  # the last is IPython's for a front end without input
-            raise CommandError(
-                f"The pilot is over, and nobody can be asked whether to go on. {told}",
-                hint=f"Its rows are kept. Run it with --yes, or: %kimi job {job.id} retry",
-            ) from None
-        yes = said.strip().lower().startswith("y")
-    job.answer(yes=yes)
+    try:
+        said = input(f"{told}\nGo on? [y/N] ")
+    except (EOFError, OSError, RuntimeError):  # the last is IPython's for a front end without input
+        raise CommandError(
+            f"The pilot is over, and nobody can be asked whether to go on. {told}",
+            hint=f"Its rows are kept. Run it with --yes, or: %kimi job {job.id} retry",
+        ) from None
+    job.answer(yes=said.strip().lower().startswith("y"))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from kimi_magic import kernel, later
+from kimi_magic import cell, jobview, kernel, later, planning, rowwise
 from kimi_magic.command import JobDo, Jobs, Notify
-from kimi_magic.errors import CommandError
+from kimi_magic.context import template
+from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.jobs import page
+from kimi_magic.jobs.job import Job
 from kimi_magic.jobs.keeping import Keeping, Kept
-from kimi_magic.jobs.standing import Standing
+from kimi_magic.jobs.standing import ENDED, Standing
 from kimi_magic.present import dollars
 from kimi_magic.report import Report
 
@@ -38,10 +41,47 @@ def begin(
     displays: Displays | None = None,
 ) -> Any:
     """Begin the job of a cell, and show it there."""
+    if options.data:
+        return _map(shell, asked, options)
     job = later.begin(shell, asked, options, failure=failure, displays=displays)
     if not asked.quiet:
         job.show()
     return job
+
+
+def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
+    """Ask for every row; with a pilot, wait for its end and ask whether to go on."""
+    cell.require_free(shell, asked.dest)
+    namespace = shell.user_ns if shell is not None else {}
+    out, like = asked.out, None
+    if isinstance(out, str) and out.replace(" ", "").startswith("like="):
+        out, like = "", template.value_of(out.partition("=")[2].strip(), namespace)
+    job = rowwise.map(
+        _data(options.data, namespace),
+        asked.question,
+        out=out,
+        like=like,
+        lane=options.lane,
+        rate=options.rate,
+        concurrency=options.concurrency,
+        budget=options.budget or None,
+        pilot=options.pilot,
+        yes=True if options.yes else None,
+        **{str(name): value for name, value in asked.options.items()},  # type: ignore[arg-type]  # settings, checked
+    )
+    cell.assign(shell, asked.dest, job)
+    if not asked.quiet:
+        jobview.show(shell, job)
+    if options.pilot and not options.yes:
+        jobview.settle(shell, job)
+    return job
+
+
+def _data(typed: str, namespace: dict[str, Any]) -> Any:
+    """Give the table that was named: a variable, an expression, or a file."""
+    if typed.endswith((".parquet", ".csv")) and typed.partition(".")[0] not in namespace:
+        return typed
+    return template.value_of(typed, namespace, "A file's name ends with .parquet or .csv")
 
 
 def answer(shell: InteractiveShell, asked: Jobs | Notify | JobDo) -> object:
@@ -52,7 +92,7 @@ def answer(shell: InteractiveShell, asked: Jobs | Notify | JobDo) -> object:
         case Jobs(everything):
             return _list(shell, everything=everything)
         case JobDo(id_, action):
-            return _do(_job(shell, id_), action)
+            return _do(shell, _job(shell, id_), action)
 
 
 def ids() -> list[str]:
@@ -79,22 +119,40 @@ def _job(shell: InteractiveShell, typed: str) -> Any:
         near = difflib.get_close_matches(typed, [job.id for job in known], n=1, cutoff=0.4)
         meant = f"Did you mean {near[0]}? " if near else ""
         raise CommandError(f"There is no job {typed!r}.", hint=f"{meant}%kimi jobs --all lists them.")
-    return later.found(shell, fitting[0])
+    return _found(shell, fitting[0])
 
 
-def _do(job: Any, action: str) -> object:
+def _found(shell: InteractiveShell, job: Kept) -> Any:
+    return later.found(shell, job) if job.kind == "cell" else planning.taken_up(job)
+
+
+def _do(shell: InteractiveShell, job: Any, action: str) -> object:
     match action:
+        case "wait" if isinstance(job, Job):
+            jobview.wait(shell, job)
+            jobview.settle(shell, job)
+            if hasattr(shell, "kernel"):
+                return None
         case "wait":
             job.wait()
         case "cancel":
             job.cancel()
+        case "retry" if job.standing.state == "asking":
+            job.answer(yes=True)
         case "retry":
             job.retry()
         case "forget":
             job.forget()
             return Report("", (), note=f"Job {job.id} is erased; a reply stays in its conversation.")
-    job.show()
+    _show(shell, job)
     return None
+
+
+def _show(shell: InteractiveShell, job: Any) -> None:
+    if isinstance(job, Job):
+        jobview.show(shell, job)
+    else:
+        job.show()
 
 
 def _notify(queue: str) -> Report:
@@ -106,7 +164,7 @@ def _notify(queue: str) -> Report:
 
 def _list(shell: InteractiveShell, *, everything: bool) -> object:
     """List the jobs, and below them show what is taken up again from an earlier kernel."""
-    taken = later.reattach(shell, _kept())
+    taken = [*later.reattach(shell, _kept()), *_maps_taken_up()]
     kept = _kept(everything=everything)
     if not kept:
         which = "" if everything else " of this notebook; --all lists those of others"
@@ -116,14 +174,30 @@ def _list(shell: InteractiveShell, *, everything: bool) -> object:
         return report
     _display(shell, report)
     for job in taken:
-        job.show()
+        _show(shell, job)
     return None
 
 
+def _maps_taken_up() -> list[Job]:
+    """Go on with the maps of this notebook that an earlier kernel left."""
+    runner, taken = kernel.jobs(), []
+    for kept in _kept():
+        if kept.kind == "map" and kept.state not in ENDED and kept.id not in runner.works and kept.free:
+            job = planning.taken_up(kept)
+            try:
+                runner.start(job.id, planning.resume(kept))
+            except KimiError as error:
+                warnings.warn(f"Job {job.id} cannot go on. {error.message} {error.hint}", stacklevel=2)
+            taken.append(job)
+    return taken
+
+
 def _report(shell: InteractiveShell, kept: list[Kept], *, everything: bool) -> Report:
-    rows = tuple(_row(later.found(shell, job).standing, job, everything=everything) for job in reversed(kept))
+    rows = tuple(_row(_found(shell, job).standing, job, everything=everything) for job in reversed(kept))
     columns = ("job", "question", "", "state", "rows", "cost", "lane", "age", *(("notebook",) if everything else ()))
     note = "%kimi job ID shows one; wait, cancel, retry or forget after the ID."
+    if any(job.kind == "map" for job in kept):
+        note += ' kimi_magic.job("ID").df() gives the rows of a map.'
     return Report("Jobs" if everything else "Jobs of this notebook", rows, columns, note=note)
 
 

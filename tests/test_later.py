@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import time
@@ -77,10 +78,8 @@ class Watcher:
             self._take(0.2)
 
     def _take(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(queue.Empty):
             self._seen.append(self._client.get_iopub_msg(timeout=seconds))
-        except queue.Empty:
-            pass
 
     def output(self, cell: Cell, wanted: str, seconds: float = 30) -> dict[str, str]:
         """Give what stands in the one output of a cell once that has these words in it."""

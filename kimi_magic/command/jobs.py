@@ -15,7 +15,10 @@ from kimi_magic.options import JOB_ACTIONS, LANES
 __all__ = ["later", "line_job", "line_jobs"]
 
 _OF_MAPS = ("budget", "pilot", "rate", "concurrency", "yes")
-_NOT_FOR_MAPS = ("tools", "cells", "columns", "rows", "detail", "full", "session", "new", "dry_run", "later", "top_p")
+_NOT_FOR_MAPS = (
+    "tools", "approve", "rounds", "cells", "columns", "rows", "detail", "full", "raw", "session", "new", "dry_run",
+    "later", "top_p", "format", "timeout",
+)  # fmt: skip
 """What each row would have to have of its own, or what makes no sense for thousands of them."""
 _MOST_ROWS = 10_000
 

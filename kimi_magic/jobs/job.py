@@ -60,6 +60,11 @@ class Job:
         failed = f", {now.failed:,} failed" if now.failed else ""
         return f"Job({self.id}, {now.state}, {now.done:,} of {now.total:,} rows{failed})"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
+        from kimi_magic.jobs import page
+
+        return page.bundle(self.standing)
+
     @property
     def standing(self) -> Standing:
         """How the job stands now."""
