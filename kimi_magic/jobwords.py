@@ -206,7 +206,7 @@ def _row(standing: Standing, job: Kept, *, everything: bool) -> tuple[str, ...]:
     return (
         standing.id,
         title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…",
-        page.bar(standing, _BAR),
+        page.Bar(standing, _BAR, 8 * _BAR),
         page.states(standing),
         f"{standing.done + standing.failed:,} of {standing.total:,}" if standing.kind == "map" else "–",
         "–" if standing.cost is None else dollars(standing.cost),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Later", "here"]
+__all__ = ["Later", "conversation_of", "here", "leave_all"]
 
 _HEARTBEAT = 10.0
 """Seconds between two renewals of the lease, a third of it."""
@@ -46,6 +46,7 @@ _AGAIN = 0.5
 """Seconds between two paintings of how it stands."""
 _VIEWS = 4
 """Outputs of one job that are kept up to date."""
+_FAREWELL = 3.0
 _PATIENCE = 5.0
 """Seconds in which a recorded reply is there, so that it is displayed at once and not filled in."""
 here: dict[str, Later] = {}
@@ -207,6 +208,12 @@ class Later:
                 self.wait(_HEARTBEAT)
         return self
 
+    def leave(self) -> None:
+        """Let go of it: it stays in the store as it is, for the next kernel, or for this one to take up."""
+        if self.state not in ENDED and self._asking is not None:
+            self._asking.close()
+            self.wait(_FAREWELL)
+
     def retry(self) -> Later:
         """Ask again what failed or was cancelled; one that still runs goes on."""
         if self.state in ("cancelled", "stopped"):
@@ -310,7 +317,7 @@ class Later:
         """Do what a cell does at the end of a question."""
         reply = replace(asking.reply, remark=self._story(asking.reply))
         if error is not None:
-            self.remark = " ".join(filter(None, (error.message, error.hint)))
+            self.remark = " ".join(filter(None, (f"{error.message.removesuffix('.')}.", error.hint)))
         if state == "done":
             self.remark = ""
             self.reply = reply
@@ -403,3 +410,9 @@ def conversation_of(asked: Asked) -> Conversation | None:
     if asked.parent:
         raise CommandError("The conversation that this was asked in is gone.", hint="%kimi job ID forget")
     return Conversation(asked.name, asked.affinity, id=asked.conversation)
+
+
+def leave_all() -> None:
+    """Let go of every job that waits: the session ends."""
+    for one in list(here.values()):
+        one.leave()

@@ -219,9 +219,10 @@ def unload(shell: InteractiveShell) -> None:
     for watch in (magics.others, magics.failures, magics.displays):
         with contextlib.suppress(ValueError):  # IPython's word for a callback that somebody has taken away already
             watch.stop()
-    if "kimi_magic.atprompt" in sys.modules:
-        from kimi_magic import atprompt
+    if "kimi_magic.laterjob" in sys.modules:
+        from kimi_magic import atprompt, laterjob
 
+        laterjob.leave_all()
         atprompt.stop()
     from kimi_magic import kernel
 

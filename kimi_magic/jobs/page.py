@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from html import escape
+from typing import Self
 
 from kimi_magic import present
 from kimi_magic.jobs.standing import Estimate, Standing, State
 
-__all__ = ["asked", "bar", "bundle", "counts", "estimated", "facts", "html", "plain", "states", "time_"]
+__all__ = ["Bar", "asked", "bundle", "counts", "estimated", "facts", "html", "plain", "states", "time_"]
 
 _PLAIN = "mathjax_ignore tex2jax_ignore"
 _FAINT = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))"
@@ -82,7 +83,7 @@ def facts(standing: Standing, now: float | None = None) -> tuple[str, ...]:
         f"the oldest at the service for {time_(standing.oldest)}" if standing.oldest is not None else "",
         _money(standing),
         cached,
-        f"lane: {standing.lane}" if standing.lane else "",
+        _lane(standing),
         f"took {time_(took)}" if standing.over else f"{time_(took)} so far",
         "" if standing.over else f"as of {time.strftime('%H:%M:%S', time.localtime(now))}",
     )
@@ -135,19 +136,30 @@ def html(standing: Standing, now: float | None = None) -> str:
     estimate = present.notice(estimated(standing.estimate)) if standing.estimate and standing.state == "asking" else ""
     remark = present.notice(_line(standing.remark))
     step = present.remark(next_step(standing))
-    return present.page(
-        f'<div class="{_PLAIN}" style="{_BOX}">{head}{_bar(standing)}{key}{more}{estimate}{remark}{step}</div>'
-    )
+    inner = f"{head}<div>{_bar(standing)}</div>{key}{more}{estimate}{remark}{step}"
+    return present.page(f'<div class="{_PLAIN}" style="{_BOX}">{inner}</div>')
 
 
-def _bar(standing: Standing) -> str:
+class Bar(str):
+    """The bar as text; `html` is the same for a notebook."""
+
+    html: str
+
+    def __new__(cls, standing: Standing, width: int = _WIDTH, pixels: int = _PIXELS) -> Self:
+        """Draw it so many characters wide, or pixels."""
+        bar = super().__new__(cls, _blocks(standing, width))
+        bar.html = _bar(standing, pixels)
+        return bar
+
+
+def _bar(standing: Standing, pixels: int = _PIXELS) -> str:
     pieces = "".join(
         f'<span style="{_PIECE};width:{width}px;background-color:{colour}"></span>'
-        for width, (_, _, colour, _) in zip(_widths(standing, _PIXELS, _LEAST), _KINDS, strict=True)
+        for width, (_, _, colour, _) in zip(_widths(standing, pixels, _LEAST), _KINDS, strict=True)
         if width
     )
     label = escape(", ".join((_share(standing), *counts(standing))))
-    return f'<div><span role="img" aria-label="{label}" style="{_FRAME}">{pieces}</span></div>'
+    return f'<span role="img" aria-label="{label}" style="{_FRAME}">{pieces}</span>'
 
 
 def _widths(standing: Standing, whole: int, least: int) -> list[int]:
@@ -165,7 +177,7 @@ def plain(standing: Standing, now: float | None = None) -> str:
     asking = standing.estimate is not None and standing.state == "asking"
     lines = (
         f"job {standing.id}, {states(standing)}: {_title(standing)}",
-        f"{bar(standing)} {_share(standing)} · {' · '.join(counts(standing))}".removesuffix(" · "),
+        f"{_blocks(standing, _WIDTH)} {_share(standing)} · {' · '.join(counts(standing))}".removesuffix(" · "),
         " · ".join(facts(standing, now)),
         estimated(standing.estimate) if asking and standing.estimate is not None else "",
         _line(standing.remark),
@@ -174,8 +186,7 @@ def plain(standing: Standing, now: float | None = None) -> str:
     return present.printable("\n".join(line for line in lines if line))
 
 
-def bar(standing: Standing, width: int = _WIDTH) -> str:
-    """Give the bar as blocks of text."""
+def _blocks(standing: Standing, width: int) -> str:
     return "".join(block * n for n, (_, _, _, block) in zip(_widths(standing, width, 1), _KINDS, strict=True))
 
 
@@ -185,7 +196,11 @@ def asked(standing: Standing, dest: str = "") -> dict[str, str]:
     at = time.strftime("%H:%M:%S", time.localtime(standing.began))
     place = {"queue": "sent to the queue", "concurrent": "an ordinary request, running"}.get(standing.lane, "")
     place = "in the service's queue" if standing.queued else place
-    known = (f"asked at {at}", f"lane: {standing.lane}" if standing.lane else "", "" if standing.over else place)
+    known = (
+        f"asked at {at}",
+        _lane(standing),
+        "" if standing.over else place,
+    )
     facts_ = [fact for fact in (*known, f"{dest} receives it" if dest and not standing.over else "") if fact]
     id_ = standing.id
     step = f"%kimi job {id_} retry asks again." if standing.over else f"%kimi job {id_} wait, or cancel."
@@ -218,6 +233,10 @@ def _title(standing: Standing) -> str:
 
 def _line(text: str) -> str:
     return present.printable(" ".join(text.split()))
+
+
+def _lane(standing: Standing) -> str:
+    return f"lane: {standing.lane}" if standing.lane not in ("", "auto") else ""
 
 
 def _rate(rate: float) -> str:
