@@ -69,13 +69,15 @@ _painted: tuple[int, int] = (-1, 0)
 _views: weakref.WeakKeyDictionary[Job, deque[Live]] = weakref.WeakKeyDictionary()
 
 
-def show(shell: InteractiveShell | None, job: Job) -> None:
-    """Show a job: live in a notebook, as text anywhere else."""
+def show(shell: InteractiveShell | None, job: Job, *, quiet: bool = False) -> None:
+    """Show a job: live in a notebook, as text anywhere else; `quiet` shows nothing in this cell."""
+    global _painted  # noqa: PLW0603  # one cell runs at a time
+    _painted = (shell.execution_count, id(job)) if shell is not None else _painted
+    if quiet:
+        return
     if not hasattr(shell, "kernel"):
         sys.stdout.write(page.plain(job.standing) + "\n")
         return
-    global _painted  # noqa: PLW0603  # one cell runs at a time
-    _painted = (shell.execution_count, id(job)) if shell is not None else _painted
     views = _views.setdefault(job, deque())
     views.append(Live(job))
     while len(views) > _VIEWS:

@@ -44,8 +44,7 @@ def begin(
     if options.data:
         return _map(shell, asked, options)
     job = later.begin(shell, asked, options, failure=failure, displays=displays)
-    if not asked.quiet:
-        job.show()
+    job.show(quiet=asked.quiet)
     return job
 
 
@@ -56,6 +55,8 @@ def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
     out, like = asked.out, None
     if isinstance(out, str) and out.replace(" ", "").startswith("like="):
         out, like = "", template.value_of(out.partition("=")[2].strip(), namespace)
+    if options.data == asked.dest:
+        raise CommandError(f"{asked.dest} is the table; the job would take the place of it.", hint="Name another DEST.")
     job = rowwise.map(
         _data(options.data, namespace),
         asked.question,
@@ -70,8 +71,7 @@ def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
         **{str(name): value for name, value in asked.options.items()},  # type: ignore[arg-type]  # settings, checked
     )
     cell.assign(shell, asked.dest, job)
-    if not asked.quiet:
-        jobview.show(shell, job)
+    jobview.show(shell, job, quiet=asked.quiet)
     if options.pilot and not options.yes:
         jobview.settle(shell, job)
     return job

@@ -173,14 +173,16 @@ class Later:
         gathered = Gathered(asked.turn.question, asked.items)
         self.ask(gathered, values, tools, out, conversation_of(asked), anyway=False)
 
-    def show(self) -> None:
-        """Show it here: the reply, or what stands in its place until it comes."""
+    def show(self, *, quiet: bool = False) -> None:
+        """Show it here: the reply, or what stands in its place until it comes; `quiet` shows nothing in this cell."""
+        self._painted = getattr(self._shell, "execution_count", -1)
+        if quiet:
+            return
         if not hasattr(self._shell, "kernel"):
             sys.stdout.write(f"{self._bundle()['text/plain']}\n")
             return
         from IPython.display import display
 
-        self._painted = getattr(self._shell, "execution_count", -1)
         with self._lock:
             self._views.append(display(self._bundle(), raw=True, display_id=True))
             self._views = self._views[-_VIEWS:]

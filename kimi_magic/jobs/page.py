@@ -143,6 +143,7 @@ def html(standing: Standing, now: float | None = None) -> str:
 class Bar(str):
     """The bar as text; `html` is the same for a notebook."""
 
+    __slots__ = ("html",)
     html: str
 
     def __new__(cls, standing: Standing, width: int = _WIDTH, pixels: int = _PIXELS) -> Self:
