@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from kimi_magic import batch, errors, kernel, models, wire
+from kimi_magic import batch, errors, kernel, models, refusals, wire
 from kimi_magic.batch import Answer, Polled
 from kimi_magic.events import Finished, ThinkingDelta, ToolCallDelta
 from kimi_magic.local import launch
 from kimi_magic.settings import Secret
-from kimi_magic.transport import Endpoint, HttpTransport
+from kimi_magic.transport import Endpoint, HttpTransport, http
 from tests.batches import MODEL, QUICK, asked, batch_of, body_of, carried, text_of, texts_by_reference, until_over
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
     from tests.conftest import Seen
+
+T = TypeVar("T")
 
 
 def test_a_batch_comes_back_with_all_its_answers(server: Local) -> None:
@@ -193,6 +196,32 @@ def test_an_id_may_be_forgotten_at_once_or_later(server: Local) -> None:
     carried(server, lambda carrier: use(carrier, "queue-forgotten after=2", 2))
 
 
+UNKNOWN = "Request 768f not found"
+TOLD = [
+    (UNKNOWN, 8001, 404, True),
+    (UNKNOWN, 5006, 400, True),
+    (UNKNOWN, None, 404, True),
+    ("The batch has expired", None, 400, True),
+    ("", None, 410, True),
+    ("Invalid input", 8001, 400, False),
+    ("No such model @cf/x or task", 5007, 400, False),
+    ("Model @cf/x was deprecated and is no longer available", 5028, 410, False),
+    ("The server answered without JSON: 404 Not Found nginx", None, 404, False),
+    ("The server answered without JSON: Proxy authentication required, session expired", None, 407, False),
+    ("Capacity temporarily exceeded", 3040, 429, False),
+    ("Internal server error", 3043, 500, False),
+]
+
+
+@pytest.mark.parametrize(("message", "code", "status", "lost"), TOLD)
+def test_only_the_service_itself_can_say_that_a_batch_is_lost(
+    message: str, code: int | None, status: int, *, lost: bool
+) -> None:
+    error = refusals.error_of(wire.Failure(message, code, status))
+    assert isinstance(error, errors.ServiceError)
+    assert http._lost(error) is lost
+
+
 def test_an_id_that_never_was_is_lost_too(server: Local) -> None:
     with pytest.raises(errors.BatchLost) as caught:
         carried(server, lambda carrier: carrier.poll(MODEL, "nothing", QUICK))
@@ -228,26 +257,51 @@ def test_the_table_of_models_says_which_take_batches() -> None:
     assert models.known("@cf/somebody/new").queue is None
 
 
-def test_the_model_on_this_machine_is_started_for_a_batch_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("KIMI_LOCAL_URL", "KIMI_LOCAL_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KIMI_LOCAL_ENGINE", "scripted")
-    monkeypatch.setenv("KIMI_HOME", str(tmp_path))
-    values = kernel.resolve({"endpoint": "local"})
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Path]:
+    """A kernel's set-up in which nothing is configured but the scripted engine; it gives the folder of what is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("KIMI_LOCAL_URL", "KIMI_LOCAL_TOKEN", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN"):
+            patch.delenv(name, raising=False)
+        patch.setenv("KIMI_LOCAL_ENGINE", "scripted")
+        patch.setenv("KIMI_HOME", str(tmp_path))
+        yield tmp_path
+    kernel.close()
 
-    async def use() -> tuple[Polled, str]:
-        carrier: Any = kernel.transport(values, kernel.place(values))
+
+def by_kernel(use: Callable[[Any], Awaitable[T]]) -> T:
+    """What is done with the kernel's own transport, which it then closes with all that it started."""
+
+    async def whole() -> T:
+        values = kernel.resolve({"endpoint": "local"})
+        carrier = kernel.transport(values, kernel.place(values))
         try:
-            polled = await until_over(carrier, await carrier.submit("local", body_of("<<say x>>"), "a", QUICK))
-            events = await carrier.complete(wire.Request("local", asked("<<say y>>").messages, 9), "a", QUICK)
-            assert (await carrier.reach()).endpoint.account
-            return polled, text_of(Answer("", 0, events, None))
+            return await use(carrier)
         finally:
             await carrier.close()
 
+    kernel.current()
     try:
-        polled, said = asyncio.run(use())
+        return asyncio.run(whole())
     finally:
         kernel.close()
+
+
+def test_the_model_on_this_machine_is_started_for_jobs_too(alone: Path) -> None:
+    async def use(carrier: Any) -> tuple[Polled, str]:
+        polled = await until_over(carrier, await carrier.submit("local", body_of("<<say x>>"), "a", QUICK))
+        events = await carrier.complete(wire.Request("local", asked("<<say y>>").messages, 9), "a", QUICK)
+        assert (await carrier.reach()).endpoint.account
+        return polled, text_of(Answer("", 0, events, None))
+
+    polled, said = by_kernel(use)
     assert (texts_by_reference(polled), said) == ({"job-0": "x"}, "y")
-    assert list((tmp_path / "queue").glob("*.sqlite3"))
+    assert list((alone / "queue").glob("*.sqlite3"))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_batch_outlives_the_kernel_whose_server_took_it() -> None:
+    texts = ["<<say x>>", *("<<first 0.2>><<say y>>" for _ in range(3))]
+    request_id = by_kernel(lambda carrier: carrier.submit("local", body_of(*texts), "a", QUICK))
+    polled = by_kernel(lambda carrier: until_over(carrier, request_id))
+    assert sorted(texts_by_reference(polled).values()) == ["x", "y", "y", "y"]

@@ -12,6 +12,7 @@ from kimi_magic import errors
 from kimi_magic.batch import Answer
 from kimi_magic.events import Started, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.transport import HttpTransport, Limits
+from kimi_magic.transport.clients import Clients
 from tests.batches import QUICK, asked, carried, text_of
 
 if TYPE_CHECKING:
@@ -112,6 +113,26 @@ def test_many_at_once_share_as_many_connections(server: Local, seen: Seen) -> No
 
     assert carried(server, use) == [str(n) for n in range(60)] * 2
     assert len(seen.all()) == 120
+
+
+def test_connections_that_nobody_needs_any_more_are_closed(server: Local) -> None:
+    async def get(clients: Clients) -> int:
+        async with clients.one() as client:
+            answer = await client.get(f"{server.url}/user/tokens/verify")
+            await asyncio.sleep(0.02)
+            return answer.status_code
+
+    async def use() -> tuple[int, int]:
+        clients = Clients(https=False, trust_env=False, rest=0.1)
+        await asyncio.gather(*(get(clients) for _ in range(8)))
+        many = len(clients._all)
+        await asyncio.sleep(0.15)
+        await get(clients)
+        few = len(clients._all)
+        await clients.close()
+        return many, few
+
+    assert asyncio.run(use()) == (8, 1)
 
 
 def test_a_cancelled_request_frees_its_connection(server: Local) -> None:

@@ -1,8 +1,8 @@
 """What arrived, for tests: each request with its exact body, and when and how it ended.
 
 `GET /scripted/requests` lists it and `DELETE` clears it; of very many requests, or very long ones, the oldest are
-dropped. Only the scripted engine has it: what a person asks a real
-model is written down nowhere.
+dropped. Only the scripted engine has it. Of what a person asks a real model nothing is written down but batches, by
+the queue: questions until they are answered, replies for a week.
 """
 
 import time
