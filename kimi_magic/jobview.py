@@ -1,4 +1,4 @@
-"""Jobs in a cell: a live view that goes on while other cells run, waiting with a bar, and the pilot's question.
+"""A map in a cell: a live view that goes on while other cells run, and the pilot's question.
 
 The cell's thread displays; after that the runner's thread only updates what is displayed, at most twice a second and
 once at the end, so that what is saved is the last picture.
@@ -6,13 +6,12 @@ once at the end, so that what is saved is the last picture.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kimi_magic.errors import CommandError
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from kimi_magic.jobs.job import Job
     from kimi_magic.jobs.standing import Standing
 
-__all__ = ["Live", "painted", "settle", "show", "wait"]
+__all__ = ["Live", "painted", "settle", "show"]
 
 _EVERY = 0.5
 """Seconds between two paintings of one view."""
 _VIEWS = 4
 """Views of one job that are kept up to date; older ones stay as they are."""
-_TICK = 0.2
 
 
 class Live:
@@ -89,50 +87,13 @@ def painted(shell: InteractiveShell, job: Job) -> bool:
     return _painted == (shell.execution_count, id(job))
 
 
-def wait(shell: InteractiveShell | None, job: Job, timeout: float | None = None) -> Job:
-    """Wait until a job ends, or asks something; Ctrl-C ends the waiting, not the job. A terminal gets a tqdm bar."""
-    until = None if timeout is None else time.monotonic() + timeout
-    if hasattr(shell, "kernel"):
-        show(shell, job)
-    with _bar(job) if not hasattr(shell, "kernel") else contextlib.nullcontext():
-        while not (job.standing.over or job.standing.state in ("asking", "elsewhere")):
-            if until is not None and time.monotonic() >= until:
-                break
-            job.wait(_TICK)
-    return job
-
-
-@contextlib.contextmanager
-def _bar(job: Job) -> Iterator[None]:
-    """Draw a bar on the terminal's line while something waits; the figures are those of the job."""
-    from tqdm import tqdm
-
-    standing = job.standing
-    with tqdm(total=standing.total, desc=f"job {job.id}", unit="row", dynamic_ncols=True, leave=True) as drawn:
-        drawn.update(standing.done + standing.failed)
-
-        def changed(now: Standing) -> None:
-            drawn.total = now.total
-            drawn.set_postfix_str(", ".join(page.counts(now)[1:]), refresh=False)
-            drawn.update(now.done + now.failed - drawn.n)
-
-        leave = job.on_change(changed)
-        try:
-            yield
-        finally:
-            leave()
-            changed(job.standing)
-            drawn.refresh()
-
-
-def settle(shell: InteractiveShell | None, job: Job) -> None:
+def settle(job: Job) -> None:
     """Wait for the end of the pilot, put its question, and answer the job with what the user says.
 
     Raises CommandError where nobody can be asked: the job then waits for the answer.
     """
-    with _bar(job) if not hasattr(shell, "kernel") and not job.standing.over else contextlib.nullcontext():
-        while job.standing.state == "pilot":
-            job.wait(_TICK)
+    while job.standing.state == "pilot":
+        job.wait()
     if job.standing.state != "asking":
         return
     estimate = job.standing.estimate

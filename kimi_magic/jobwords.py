@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 import warnings
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import cell, jobview, kernel, later, planning, rowwise
@@ -12,6 +13,7 @@ from kimi_magic.command import JobDo, Jobs, Notify
 from kimi_magic.context import template
 from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.jobs import page
+from kimi_magic.jobs.asked import Asked
 from kimi_magic.jobs.job import Job
 from kimi_magic.jobs.keeping import Keeping, Kept
 from kimi_magic.jobs.standing import ENDED, Standing
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from kimi_magic.command import Later as Options
     from kimi_magic.context.watching import Displays
 
-__all__ = ["answer", "begin", "ids"]
+__all__ = ["answer", "begin", "forget", "ids"]
 
 _TITLE = 50
 _BAR = 20
@@ -73,7 +75,7 @@ def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
     cell.assign(shell, asked.dest, job)
     jobview.show(shell, job, quiet=asked.quiet)
     if options.pilot and not options.yes:
-        jobview.settle(shell, job)
+        jobview.settle(job)
     return job
 
 
@@ -100,12 +102,23 @@ def ids() -> list[str]:
     return [job.id for job in _kept()]
 
 
+def forget(conversations: Collection[str], *, everything: bool) -> None:
+    """Erase the jobs that were asked in these conversations, or `everything` of this notebook."""
+    gone = [job for job in _kept() if everything or (job.kind == "cell" and _conversation(job) in conversations)]
+    for job in gone:
+        _found(cell.current_shell(), job).forget()
+
+
+def _conversation(job: Kept) -> str:
+    return Asked.read(job.spec).conversation
+
+
 def _kept(*, everything: bool = False) -> list[Kept]:
     found = Keeping(kernel.ledger).all()
     return [job for job in found if everything or job.notebook == kernel.notebook()]
 
 
-def _job(shell: InteractiveShell, typed: str) -> Any:
+def _job(shell: InteractiveShell | None, typed: str) -> Any:
     """Give the job whose id begins so; the latest of this notebook where nothing was typed."""
     known = _kept(everything=bool(typed))
     if not known:
@@ -122,15 +135,17 @@ def _job(shell: InteractiveShell, typed: str) -> Any:
     return _found(shell, fitting[0])
 
 
-def _found(shell: InteractiveShell, job: Kept) -> Any:
+def _found(shell: InteractiveShell | None, job: Kept) -> Any:
     return later.found(shell, job) if job.kind == "cell" else planning.taken_up(job)
 
 
 def _do(shell: InteractiveShell, job: Any, action: str) -> object:
     match action:
         case "wait" if isinstance(job, Job):
-            jobview.wait(shell, job)
-            jobview.settle(shell, job)
+            if hasattr(shell, "kernel"):
+                jobview.show(shell, job)
+            job.wait()
+            jobview.settle(job)
             if hasattr(shell, "kernel"):
                 return None
         case "wait":
@@ -143,6 +158,7 @@ def _do(shell: InteractiveShell, job: Any, action: str) -> object:
             job.retry()
         case "forget":
             job.forget()
+            kernel.ledger().overwrite_erased()
             return Report("", (), note=f"Job {job.id} is erased; a reply stays in its conversation.")
     _show(shell, job)
     return None

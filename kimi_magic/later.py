@@ -12,6 +12,7 @@ from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.jobs.asked import Asked, settings_of
 from kimi_magic.jobs.keeping import Counts, Keeping, Kept
 from kimi_magic.jobs.standing import ENDED
+from kimi_magic.lateragain import Question
 from kimi_magic.laterjob import Later, here
 from kimi_magic.messages import Usage
 
@@ -65,7 +66,7 @@ def begin(
         here[later.id].promise(anyway=True)
         return here[later.id]
     try:
-        later.ask(gathered, values, tools, out, conversation)
+        later.ask(Question(gathered, values, tools, out, conversation))
     except BaseException:
         later.discard()
         raise

@@ -7,7 +7,6 @@ the conversation its turn. What is asked stands in the store until then.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,37 +14,31 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kimi_magic import atprompt, cell, kernel
+from kimi_magic import atprompt, kernel, lateragain
 from kimi_magic.conversation import Conversation
 from kimi_magic.errors import CommandError, KimiError, StoreError
 from kimi_magic.jobs import page
 from kimi_magic.jobs.ahead import Ahead
 from kimi_magic.jobs.asked import Asked, read_turn, written_turn
 from kimi_magic.jobs.keeping import Counts, Keeping, Kept, Lost
-from kimi_magic.jobs.pending import Pending, awaits
 from kimi_magic.jobs.queued import Progress, Queued
 from kimi_magic.jobs.standing import ENDED, Standing, State
+from kimi_magic.lateragain import Question
+from kimi_magic.laterplaces import Outputs, Variable
 from kimi_magic.messages import Usage
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-    from IPython.display import DisplayHandle
 
-    from kimi_magic.context.gathering import Gathered
     from kimi_magic.reply import Reply
-    from kimi_magic.schema import Output
     from kimi_magic.session import Asking
-    from kimi_magic.settings import Settings
-    from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Later", "conversation_of", "here", "leave_all"]
+__all__ = ["Later", "here", "leave_all"]
 
 _HEARTBEAT = 10.0
 """Seconds between two renewals of the lease, a third of it."""
 _AGAIN = 0.5
 """Seconds between two paintings of how it stands."""
-_VIEWS = 4
-"""Outputs of one job that are kept up to date."""
 _FAREWELL = 3.0
 _PATIENCE = 5.0
 """Seconds in which a recorded reply is there, so that it is displayed at once and not filled in."""
@@ -62,15 +55,14 @@ class Later:
         self._kept = job
         self._asked = Asked.read(job.spec)
         self._progress = Progress(job.lane or "auto")
-        self._views: list[DisplayHandle] = []
+        self._outputs = Outputs(shell, self._bundle)
+        self._variable = Variable(shell, self._asked.dest, job.id, typed=self._asked.typed)
         self._callbacks: list[Callable[[Standing], None]] = []
         self._over = threading.Event()
         self._cancelled = False
         self._changed = False
-        self._lock = threading.RLock()
         self._asking: Asking | None = None
         self._conversation: Conversation | None = None
-        self._painted = -1
         self.state: State = job.state
         self.remark = job.remark
         self.reply: Reply | None = None
@@ -129,11 +121,7 @@ class Later:
 
     def ask(
         self,
-        gathered: Gathered,
-        values: Settings,
-        tools: Toolbox | None,
-        out: Output | None,
-        conversation: Conversation | None,
+        question: Question,
         *,
         anyway: bool = True,
     ) -> None:
@@ -142,14 +130,14 @@ class Later:
         The variable is given something to hold `anyway`, or only where it holds nothing of the user's.
         """
         ahead = Ahead(self._keeping, self._kept.number, self.id)
-        self._conversation = conversation
+        self._conversation = question.conversation
         self._asking = kernel.ask(
-            gathered,
-            values,
+            question.gathered,
+            question.values,
             history=False,
-            past=self._asked.past(conversation) if conversation is not None else None,
-            tools=tools,
-            out=out,
+            past=self._asked.past(question.conversation) if question.conversation is not None else None,
+            tools=question.tools,
+            out=question.out,
             later=lambda inner: Queued(inner, ahead, self._progress, self._note),
         )
         here[self.id] = self
@@ -160,38 +148,17 @@ class Later:
 
     def again(self) -> None:
         """Ask what the store has, in this kernel. Raises a KimiError where that cannot be."""
-        from kimi_magic.command import Ask
-        from kimi_magic.command import Later as Options
-        from kimi_magic.context.gathering import Gathered
-
-        asked = self._asked
-        again, values = Ask("again", out=asked.out, tools=asked.tools, later=Options()), kernel.resolve(asked.settings)
-        out = cell.output(self._shell, again) if asked.typed else None
-        tools = cell.toolbox(self._shell, again, values)
+        question = lateragain.again(self._shell, self._asked)
         self.state, self.remark, self._cancelled, self.reply = "running", "", False, None
         self._over.clear()
-        gathered = Gathered(asked.turn.question, asked.items)
-        self.ask(gathered, values, tools, out, conversation_of(asked), anyway=False)
+        self.ask(question, anyway=False)
 
     def show(self, *, quiet: bool = False) -> None:
         """Show it here: the reply, or what stands in its place until it comes; `quiet` shows nothing in this cell."""
-        self._painted = getattr(self._shell, "execution_count", -1)
-        if quiet:
-            return
-        if not hasattr(self._shell, "kernel"):
-            sys.stdout.write(f"{self._bundle()['text/plain']}\n")
-            return
-        from IPython.display import display
-
-        with self._lock:
-            self._views.append(display(self._bundle(), raw=True, display_id=True))
-            self._views = self._views[-_VIEWS:]
+        self._outputs.show(quiet=quiet)
 
     def _ipython_display_(self) -> None:
-        if self._painted != getattr(self._shell, "execution_count", -1):
-            self.show()
-        elif not hasattr(self._shell, "kernel") and sys.stdout.isatty():
-            sys.stdout.write("\r\x1b[K")  # a terminal has written "Out[n]: " already
+        self._outputs.show_as_value()
 
     def __repr__(self) -> str:
         return f"Later({self.id}, {page.states(self.standing)})"
@@ -245,25 +212,18 @@ class Later:
 
         return leave
 
-    @property
-    def _held(self) -> object:
-        """What the variable holds."""
-        return getattr(self._shell, "user_ns", {}).get(self.dest)
-
-    def _deliver(self) -> None:
-        if self.reply is not None:
-            cell.assign(self._shell, self.dest, cell.delivered(self.reply, typed=self._asked.typed))
-
     def deliver(self) -> None:
         """Give the variable the reply of an earlier kernel, where it holds nothing of the user's."""
-        if self._held is None or isinstance(self._held, Pending):
-            self._deliver()
+        if self.reply is not None:
+            self._variable.receive(self.reply, late=True)
 
     def promise(self, *, anyway: bool) -> None:
         """Put something into the variable that says that the reply is not there yet."""
-        if anyway or self._held is None or isinstance(self._held, Pending):
-            at = time.strftime("%H:%M:%S", time.localtime(self._kept.began))
-            cell.assign(self._shell, self.dest, Pending(self.id, f"asked at {at}"))
+        self._variable.promise(f"asked at {self._at}", anyway=anyway)
+
+    @property
+    def _at(self) -> str:
+        return time.strftime("%H:%M:%S", time.localtime(self._kept.began))
 
     def postpone(self, error: KimiError) -> None:
         """Leave it for another time, where it cannot be taken up now."""
@@ -324,8 +284,7 @@ class Later:
             self.remark = ""
             self.reply = reply
             self._place(asking, reply)
-            if awaits(self._held, self.id):
-                self._deliver()
+            self._variable.receive(reply)
         self.state = state
         self._keep(reply, asking)
         told = f"{self.dest} holds the reply." if self.dest else f"%kimi job {self.id} shows the reply."
@@ -333,10 +292,9 @@ class Later:
 
     def _story(self, reply: Reply) -> str:
         """Say when it was asked, and how it was answered."""
-        at = time.strftime("%H:%M:%S", time.localtime(self._kept.began))
         lane = f" through the {self._progress.lane} lane" if self._progress.lane else ""
         took = page.time_(time.time() - self._kept.began)
-        told = f"Asked at {at}, answered {took} later{lane} (job {self.id})."
+        told = f"Asked at {self._at}, answered {took} later{lane} (job {self.id})."
         return " ".join(filter(None, (told, self._progress.remark, reply.remark)))
 
     def _place(self, asking: Asking, reply: Reply) -> None:
@@ -366,9 +324,7 @@ class Later:
             self.remark = f"How it ended is not kept: {error}"
 
     def _paint(self) -> None:
-        with self._lock:  # who paints later has looked later
-            for handle in self._views:
-                handle.update(self._bundle(), raw=True)
+        self._outputs.update()
         for callback in list(self._callbacks):
             callback(self.standing)
 
@@ -384,34 +340,8 @@ class Later:
             self.remark = "%kimi jobs takes it up again." if self._kept.free else ""
         self._over.set()
         if self._kept.reply:
-            self.reply = read_turn(self._kept.reply).reply
-            if self._asked.typed:
-                self._restore_value()
-
-    def _restore_value(self) -> None:
-        from kimi_magic.command import Ask
-        from kimi_magic.schema import Invalid
-
-        with suppress(KimiError, Invalid):  # the type is not defined in this kernel: the text is there
-            out = cell.output(self._shell, Ask("again", out=self._asked.out))
-            if out is not None and self.reply is not None:
-                value = out.parse(self.reply.text)
-                self.reply = replace(self.reply, value=value, frame=out.frame(value) if out.rows else None)
-
-
-def conversation_of(asked: Asked) -> Conversation | None:
-    """Give the conversation that a question belongs to: the one that is here, or that of the store, or a new one."""
-    if not asked.conversation:
-        return None
-    session = kernel.current()
-    for one in session.conversations.values():
-        if one.id == asked.conversation:
-            return one
-    if session.archive is not None and any(one.id == asked.conversation for one in session.archive.kept()):
-        return session.archive.load(asked.conversation)
-    if asked.parent:
-        raise CommandError("The conversation that this was asked in is gone.", hint="%kimi job ID forget")
-    return Conversation(asked.name, asked.affinity, id=asked.conversation)
+            reply = read_turn(self._kept.reply).reply
+            self.reply = lateragain.with_value(self._shell, self._asked, reply)
 
 
 def leave_all() -> None:

@@ -294,3 +294,15 @@ def test_a_session_that_is_closed_leaves_its_jobs_to_the_next_one(later: Kernel)
     later.run("%reload_ext kimi_magic")
     assert "The reply comes later" in later.run("%kimi jobs").text
     assert later.run(f"%kimi job {job} wait").text == "fine"
+
+
+def test_forgetting_a_conversation_erases_the_jobs_that_were_asked_in_it(later: Kernel) -> None:
+    later.run("%kimi forget --all")
+    later.run("%%kimi --later\nSECRET-QUESTION <<say SECRET-REPLY>>")
+    job = _latest(later)
+    later.run(f"%kimi job {job} wait")
+    assert later.run("%kimi forget").ok
+    assert job not in later.run("%kimi jobs").text
+    later.run("import os, pathlib")
+    files = "list(pathlib.Path(os.environ['KIMI_HOME']).glob('kimi.sqlite3*'))"
+    assert later.value(f"any(b'SECRET' in path.read_bytes() for path in {files})") is False
