@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from kimi_magic import cell, jobview, kernel, later, planning, rowwise
+from kimi_magic import atprompt, cell, jobview, kernel, later, planning, rowwise
 from kimi_magic.command import JobDo, Jobs, Notify
 from kimi_magic.context import template
 from kimi_magic.errors import CommandError, KimiError
@@ -73,10 +73,16 @@ def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
         **{str(name): value for name, value in asked.options.items()},  # type: ignore[arg-type]  # settings, checked
     )
     cell.assign(shell, asked.dest, job)
+    if not hasattr(shell, "kernel"):
+        job.on_change(lambda now: atprompt.add(shell, _ended(now)) if now.over else None)
     jobview.show(shell, job, quiet=asked.quiet)
     if options.pilot and not options.yes:
         jobview.settle(job)
     return job
+
+
+def _ended(now: Standing) -> str:
+    return f"Job {now.id}: {page.states(now)}, {now.done:,} of {now.total:,} rows are there."
 
 
 def _data(typed: str, namespace: dict[str, Any]) -> Any:
@@ -185,7 +191,7 @@ def _list(shell: InteractiveShell, *, everything: bool) -> object:
     if not kept:
         which = "" if everything else " of this notebook; --all lists those of others"
         return Report("", (), note=f"There are no jobs{which}. %%kimi --later, or --map TABLE, begins one.")
-    report = _report(shell, kept, everything=everything)
+    report = _report(kept, everything=everything)
     if not taken:
         return report
     _display(shell, report)
@@ -208,8 +214,14 @@ def _maps_taken_up() -> list[Job]:
     return taken
 
 
-def _report(shell: InteractiveShell, kept: list[Kept], *, everything: bool) -> Report:
-    rows = tuple(_row(_found(shell, job).standing, job, everything=everything) for job in reversed(kept))
+def _standing(job: Kept) -> Standing:
+    """How a job stands: here, or as far as the store knows."""
+    here = later.here.get(job.id) if job.kind == "cell" else kernel.jobs().works.get(job.id)
+    return job.standing if here is None else here.standing
+
+
+def _report(kept: list[Kept], *, everything: bool) -> Report:
+    rows = tuple(_row(_standing(job), job, everything=everything) for job in reversed(kept))
     columns = ("job", "question", "", "state", "rows", "cost", "lane", "age", *(("notebook",) if everything else ()))
     note = "%kimi job ID shows one; wait, cancel, retry or forget after the ID."
     if any(job.kind == "map" for job in kept):

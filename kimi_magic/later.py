@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kimi_magic import cell, kernel
 from kimi_magic.conversation import NOWHERE
-from kimi_magic.errors import CommandError, KimiError
+from kimi_magic.errors import CommandError, KimiError, StoreError
 from kimi_magic.jobs.asked import Asked, settings_of
 from kimi_magic.jobs.keeping import Counts, Keeping, Kept
 from kimi_magic.jobs.standing import ENDED
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Later", "begin", "found", "reattach"]
+__all__ = ["Later", "begin", "found", "here", "reattach"]
 
 _TITLE = 120
 _RECENT = 24 * 3600.0
@@ -134,7 +134,9 @@ def reattach(shell: InteractiveShell | None, jobs: list[Kept]) -> list[Later]:
     for job in jobs:
         if job.kind != "cell" or job.id in here:
             continue
-        later = Later(shell, keeping, job)
+        later = _readable(shell, keeping, job)
+        if later is None:
+            continue
         if job.state in ENDED:
             later.restore()
             if later.reply is not None and (job.ended or 0.0) > time.time() - _RECENT:
@@ -148,3 +150,11 @@ def reattach(shell: InteractiveShell | None, jobs: list[Kept]) -> list[Later]:
                 later.postpone(error)
             taken.append(later)
     return taken
+
+
+def _readable(shell: InteractiveShell | None, keeping: Keeping, job: Kept) -> Later | None:
+    """Give a job of the store; None where it cannot be read, which must not keep the others from going on."""
+    try:
+        return Later(shell, keeping, job)
+    except StoreError:
+        return None

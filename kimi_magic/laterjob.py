@@ -26,11 +26,11 @@ from kimi_magic.jobs.standing import ENDED, Standing, State
 from kimi_magic.lateragain import Question
 from kimi_magic.laterplaces import Outputs, Variable
 from kimi_magic.messages import Usage
+from kimi_magic.reply import Reply
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from kimi_magic.reply import Reply
     from kimi_magic.session import Asking
 
 __all__ = ["Later", "here", "leave_all"]
@@ -59,8 +59,7 @@ class Later:
         self._variable = Variable(shell, self._asked.dest, job.id, typed=self._asked.typed)
         self._callbacks: list[Callable[[Standing], None]] = []
         self._over = threading.Event()
-        self._cancelled = False
-        self._changed = False
+        self._cancelled = self._lost = self._changed = False
         self._asking: Asking | None = None
         self._conversation: Conversation | None = None
         self.state: State = job.state
@@ -119,12 +118,7 @@ class Later:
 
     # What the cell's thread does
 
-    def ask(
-        self,
-        question: Question,
-        *,
-        anyway: bool = True,
-    ) -> None:
+    def ask(self, question: Question, *, anyway: bool = True) -> None:
         """Send it, and wait for the reply on a thread of its own. Raises what a question raises.
 
         The variable is given something to hold `anyway`, or only where it holds nothing of the user's.
@@ -142,14 +136,17 @@ class Later:
         )
         here[self.id] = self
         self.promise(anyway=anyway)
-        threading.Thread(target=self._run, args=(self._asking,), name=f"kimi-later-{self.id}", daemon=True).start()
+        for work in (self._run, self._beat):
+            threading.Thread(target=work, args=(self._asking,), name=f"kimi-later-{self.id}", daemon=True).start()
         if self._asking.draft.recorded:
             self.wait(_PATIENCE)
 
     def again(self) -> None:
         """Ask what the store has, in this kernel. Raises a KimiError where that cannot be."""
         question = lateragain.again(self._shell, self._asked)
-        self.state, self.remark, self._cancelled, self.reply = "running", "", False, None
+        self.state, self.remark, self.reply = "running", "", None
+        self._cancelled = self._lost = False
+        self._progress = Progress(self._progress.wanted)
         self._over.clear()
         self.ask(question, anyway=False)
 
@@ -170,12 +167,21 @@ class Later:
 
     def cancel(self) -> Later:
         """Wait no longer. What the service's queue has it will answer, and bill; nobody will look at it."""
-        if self.state not in ENDED:
-            self._cancelled = True
-            if self._asking is not None:
-                self._asking.close()
-                self.wait(_HEARTBEAT)
+        if self.state in ENDED:
+            return self
+        self._cancelled = True
+        if self._asking is not None:
+            self._asking.close()
+            self.wait(_HEARTBEAT)
+        else:
+            self._require_mine()
+            self.state = "cancelled"
+            self._keep(Reply(), None)
         return self
+
+    def _require_mine(self) -> None:
+        if not self._keeping.acquire(self._kept.number):
+            raise CommandError(f"Another kernel works on job {self.id}.", hint="%kimi jobs shows it.")
 
     def leave(self) -> None:
         """Let go of it: it stays in the store as it is, for the next kernel, or for this one to take up."""
@@ -186,8 +192,7 @@ class Later:
     def retry(self) -> Later:
         """Ask again what failed or was cancelled; one that still runs goes on."""
         if self.state in ("cancelled", "stopped"):
-            if not self._keeping.acquire(self._kept.number):
-                raise CommandError(f"Another kernel works on job {self.id}.", hint="%kimi jobs shows it.")
+            self._require_mine()
             self.again()
         return self
 
@@ -237,43 +242,49 @@ class Later:
 
     def _run(self, asking: Asking) -> None:
         try:
-            self._follow(asking)
-        except Lost:
-            self.state, self.remark = "elsewhere", "Another kernel has taken it over."
+            self._finish(asking, self._followed(asking))
+        finally:
+            if self.state not in ENDED:
+                here.pop(self.id, None)
+            self._paint()
+            self._over.set()
+
+    def _followed(self, asking: Asking) -> KimiError | None:
+        """Take the reply, and give the error that ended it."""
+        due = time.monotonic()
+        try:
+            with asking:
+                for _ in asking:
+                    if self._changed and (now := time.monotonic()) > due:
+                        self._changed, due = False, now + _AGAIN
+                        self._paint()
         except KimiError as error:
-            self._end("stopped", asking, error)
+            return error
         except Exception as error:  # noqa: BLE001  # a thread of its own: nobody else could tell
-            self._end("stopped", asking, KimiError(f"{type(error).__name__}: {error}"))
+            return KimiError(f"{type(error).__name__}: {error}")
+        return None
+
+    def _finish(self, asking: Asking, error: KimiError | None) -> None:
+        if self._lost:
+            self.state, self.remark = "elsewhere", "Another kernel has taken it over."
+        elif self._cancelled:
+            self._end("cancelled", asking)
+        elif error is not None:
+            self._end("stopped", asking, error)
+        elif asking.reply.cut:  # the session was closed: the job waits in the store
+            with suppress(StoreError):
+                self._keeping.release(self._kept.number)
         else:
-            if self._cancelled:
-                self._end("cancelled", asking)
-            elif asking.reply.cut:  # the session was closed: the job waits in the store
-                with suppress(KimiError):
-                    self._keeping.release(self._kept.number)
-            else:
-                self._end("done", asking)
-        if self.state not in ENDED:
-            here.pop(self.id, None)
-        self._paint()
-        self._over.set()
+            self._end("done", asking)
 
-    def _follow(self, asking: Asking) -> None:
-        beat = due = time.monotonic()
-        with asking:
-            for _ in asking:
-                now = time.monotonic()
-                if now - beat > _HEARTBEAT:
-                    beat = now
-                    self._renew()
-                if self._changed and now > due:
-                    self._changed, due = False, now + _AGAIN
-                    self._paint()
-
-    def _renew(self) -> None:
-        with suppress(StoreError):  # another time
-            if not self._keeping.renew(self._kept.number):
-                self._cancelled = True
-                raise Lost
+    def _beat(self, asking: Asking) -> None:
+        """Keep the lease, whatever the other thread is busy with."""
+        while not self._over.wait(_HEARTBEAT):
+            with suppress(StoreError):  # another time
+                if not self._keeping.renew(self._kept.number):
+                    self._lost = True
+                    asking.close()
+                    return
 
     def _end(self, state: State, asking: Asking, error: KimiError | None = None) -> None:
         """Do what a cell does at the end of a question."""
@@ -282,8 +293,7 @@ class Later:
             self.remark = " ".join(filter(None, (f"{error.message.removesuffix('.')}.", error.hint)))
         if state == "done":
             self.remark = ""
-            self.reply = reply
-            self._place(asking, reply)
+            self.reply = reply = self._placed(asking, reply)
             self._variable.receive(reply)
         self.state = state
         self._keep(reply, asking)
@@ -297,14 +307,19 @@ class Later:
         told = f"Asked at {self._at}, answered {took} later{lane} (job {self.id})."
         return " ".join(filter(None, (told, self._progress.remark, reply.remark)))
 
-    def _place(self, asking: Asking, reply: Reply) -> None:
-        """Give the conversation its turn."""
+    def _placed(self, asking: Asking, reply: Reply) -> Reply:
+        """Give the conversation its turn, and the reply as it is in it."""
         conversation, asked = self._conversation, self._asked
         turn = replace(asking.turn, reply=reply, origin=asked.turn.origin, parent=asked.parent)
-        if conversation is not None and turn.messages:
+        if conversation is None or not turn.messages:
+            return reply
+        try:
             kernel.current().place(conversation, turn, asked.head)
+        except StoreError as error:
+            return replace(reply, remark=f"{reply.remark} Its turn is not kept on disk: {error.message}")
+        return reply
 
-    def _keep(self, reply: Reply, asking: Asking) -> None:
+    def _keep(self, reply: Reply, asking: Asking | None) -> None:
         done = self.state == "done"
         self._kept = replace(
             self._kept,
@@ -315,7 +330,7 @@ class Later:
             counts=Counts(1, 1, int(done), done=int(done), failed=int(not done)),
             usage=reply.usage,
             cost=reply.cost,
-            reply=written_turn(replace(asking.turn, reply=reply)) if done else "",
+            reply=written_turn(replace(asking.turn, reply=reply)) if done and asking is not None else "",
         )
         try:
             self._keeping.step(lambda connection: self._keeping.hold(connection, self._kept))
@@ -337,7 +352,7 @@ class Later:
         """Take from the store how it stands, with the reply, of a job that another kernel has or had."""
         if self.state not in ENDED:
             self.state = "waiting" if self._kept.free else "elsewhere"
-            self.remark = "%kimi jobs takes it up again." if self._kept.free else ""
+            self.remark = "No kernel works on it: %kimi jobs takes it up." if self._kept.free else ""
         self._over.set()
         if self._kept.reply:
             reply = read_turn(self._kept.reply).reply

@@ -275,14 +275,16 @@ class Session:
     def place(self, conversation: Conversation, turn: Turn, head: int) -> Turn:
         """Put a turn where it was asked some time ago, when the last turn was `head`; on any thread.
 
-        Where nothing was asked since then the conversation goes on from it; else it is a branch of its own.
+        Where nothing was asked since then the conversation goes on from it; else it is a branch of its own. Raises
+        StoreError where it is there, and not kept on disk.
         """
         with self._placing:
             last = conversation.head
             placed = conversation.append(turn)
             if last != head:
                 conversation.head = last
-            self.save(conversation)
+            if self.archive is not None:
+                self.archive.save(conversation)
         return placed
 
     def _give_turn(self) -> None:

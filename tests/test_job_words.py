@@ -165,7 +165,7 @@ def test_what_cannot_be_mapped_is_refused(one: Kernel) -> None:
 
 
 def test_an_id_may_be_short_and_must_be_clear(one: Kernel) -> None:
-    known = one.value("__import__('kimi_magic').jobwords.ids()")
+    known = one.value("__import__('kimi_magic.jobwords', fromlist=['ids']).ids()")
     first = known[0]
     assert first in one.run(f"%kimi job {first[:8]}").text
     unknown = one.run("%kimi job nonsense")

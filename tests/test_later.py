@@ -155,7 +155,7 @@ def test_its_turn_is_a_branch_where_something_was_asked_since(later: Kernel, see
 
 
 def _latest(kernel: Kernel) -> str:
-    return str(kernel.value("__import__('kimi_magic').jobwords.ids()[-1]"))
+    return str(kernel.value("__import__('kimi_magic.jobwords', fromlist=['ids']).ids()[-1]"))
 
 
 def test_a_value_and_tools_work_as_in_any_cell(later: Kernel) -> None:
@@ -276,6 +276,20 @@ def test_what_was_answered_for_an_earlier_kernel_is_shown_once(started: Callable
     assert second.run("%kimi jobs").text.endswith("fine")
     assert second.value("answer.text") == "fine"
     assert not second.run("%kimi jobs").text.endswith("fine")
+
+
+def test_a_job_that_no_kernel_has_can_be_cancelled_and_asked_again(started: Callable[[], Kernel], seen: Seen) -> None:
+    first = started()
+    first.run("%%kimi answer --later --no-history\n<<first 1>><<say fine>>")
+    first.manager.shutdown_kernel(now=True)
+    second = started()
+    job = _latest(second)
+    assert "No kernel works on it" in second.run(f"%kimi job {job}").text
+    assert "No reply: cancelled" in second.run(f"%kimi job {job} cancel").text
+    second.run(f"%kimi job {job} retry")
+    assert second.run(f"%kimi job {job} wait").text == "fine"
+    assert second.value("answer.text") == "fine"
+    assert len(questions(seen)) == 1
 
 
 def test_two_kernels_do_not_take_the_same_reply(started: Callable[[], Kernel], seen: Seen) -> None:

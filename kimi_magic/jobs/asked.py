@@ -11,6 +11,7 @@ from typing import Any
 
 from kimi_magic.archive import turn_from, turn_to
 from kimi_magic.conversation import Conversation, Origin, Turn
+from kimi_magic.errors import StoreError
 from kimi_magic.messages import Image, Message
 from kimi_magic.reply import Reply
 from kimi_magic.sent import Item, Sent
@@ -80,11 +81,16 @@ class Asked:
 
     @classmethod
     def read(cls, text: str) -> Asked:
-        """Make it of its JSON again."""
-        data = json.loads(text)
-        turn = read_turn(json.dumps(data.pop("turn")))
-        lists = {name: tuple(data[name]) for name in ("tools", "dropped")}
-        return cls(**data | lists | {"turn": turn})
+        """Make it of its JSON again; raise StoreError where it cannot be read."""
+        try:
+            data = json.loads(text)
+            turn = read_turn(json.dumps(data.pop("turn")))
+            lists = {name: tuple(data[name]) for name in ("tools", "dropped")}
+            return cls(**data | lists | {"turn": turn})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"What was asked cannot be read ({type(error).__name__}).", hint="Another version may have kept it."
+            ) from None
 
     @property
     def id(self) -> str:
