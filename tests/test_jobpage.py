@@ -102,8 +102,9 @@ def test_the_bar_always_has_its_width_and_shows_each_piece(done, failed, queued,
     )
     bar = page.Bar(standing, 20, 160)
     assert len(bar) == 20
-    widths = [int(width) for width in re.findall(r"width:(\d+)px", bar.html)]
-    assert sum(widths) == 160
+    assert ";width:160px" in bar.html
+    widths = [float(width) for width in re.findall(r";width:([\d.]+)%", bar.html)]
+    assert sum(widths) == pytest.approx(100, abs=0.1)
     assert min(widths) > 0
     if sum(rows):
         assert len(widths) == sum(count > 0 for count in rows)

@@ -155,12 +155,12 @@ class Bar(str):
 
 def _bar(standing: Standing, pixels: int = _PIXELS) -> str:
     pieces = "".join(
-        f'<span style="{_PIECE};width:{width}px;background-color:{colour}"></span>'
+        f'<span style="{_PIECE};width:{100 * width / pixels:.4g}%;background-color:{colour}"></span>'
         for width, (_, _, colour, _) in zip(_widths(standing, pixels, _LEAST), _KINDS, strict=True)
         if width
     )
     label = escape(", ".join((_share(standing), *counts(standing))))
-    return f'<span role="img" aria-label="{label}" style="{_FRAME}">{pieces}</span>'
+    return f'<span role="img" aria-label="{label}" style="{_FRAME};width:{pixels}px">{pieces}</span>'
 
 
 def _widths(standing: Standing, whole: int, least: int) -> list[int]:
