@@ -78,6 +78,7 @@ LAYERS = [
     "mapping",
     "function",
     "planning",
+    "cluster",
     "rowwise",
     "jobwords",
     "history",
