@@ -15,7 +15,8 @@ from kimi_magic.errors import CommandError, KimiError
 from kimi_magic.jobs import page
 from kimi_magic.jobs.asked import Asked
 from kimi_magic.jobs.job import Job
-from kimi_magic.jobs.keeping import Keeping, Kept
+from kimi_magic.jobs.keeping import Keeping
+from kimi_magic.jobs.kept import Kept
 from kimi_magic.jobs.standing import ENDED, Standing
 from kimi_magic.present import dollars
 from kimi_magic.report import Report

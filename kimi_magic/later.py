@@ -10,7 +10,8 @@ from kimi_magic import cell, kernel
 from kimi_magic.conversation import NOWHERE
 from kimi_magic.errors import CommandError, KimiError, StoreError
 from kimi_magic.jobs.asked import Asked, settings_of
-from kimi_magic.jobs.keeping import Counts, Keeping, Kept
+from kimi_magic.jobs.keeping import Keeping
+from kimi_magic.jobs.kept import Counts, Kept
 from kimi_magic.jobs.standing import ENDED
 from kimi_magic.lateragain import Question
 from kimi_magic.laterjob import Later, here
@@ -57,9 +58,10 @@ def begin(
         typed=asked.typed,
         tools=tuple(str(name) for name in asked.tools),
     )
-    conversation = None
+    conversation, session = None, kernel.current()
+    before = session.conversation
     if asked.history:
-        conversation = kernel.current().begin(asked.session, new=asked.new)
+        conversation = session.begin(asked.session, new=asked.new)
         question = question.within(conversation)
     later = _job(shell, question, options.lane)
     if later.id in here:
@@ -69,6 +71,7 @@ def begin(
         later.ask(Question(gathered, values, tools, out, conversation))
     except BaseException:
         later.discard()
+        session.switch(before)
         raise
     return later
 

@@ -20,7 +20,8 @@ from kimi_magic.errors import CommandError, KimiError, StoreError
 from kimi_magic.jobs import page
 from kimi_magic.jobs.ahead import Ahead
 from kimi_magic.jobs.asked import Asked, read_turn, written_turn
-from kimi_magic.jobs.keeping import Counts, Keeping, Kept, Lost
+from kimi_magic.jobs.keeping import Keeping, Lost
+from kimi_magic.jobs.kept import Counts, Kept
 from kimi_magic.jobs.queued import Progress, Queued
 from kimi_magic.jobs.standing import ENDED, Standing, State
 from kimi_magic.lateragain import Question
@@ -107,14 +108,20 @@ class Later:
         state: State = "waiting" if progress.waiting and not over else self.state
         queued = not over and progress.at_service
         lane = progress.lane or ("" if over else progress.wanted.replace("auto", ""))
-        done, failed = self.state == "done", self.state == "stopped"
-        remark = self.remark or progress.remark
-        waits = not (over or queued)
-        return Standing(
-            self.id, self._kept.title, "cell", state, lane, remark, 1, int(done), int(failed), int(queued), int(waits),
-            int(self.state == "cancelled"), 0, self._kept.began, self._kept.ended,
-            time.time() - self._kept.began if queued else None, 0.0, None, self.usage, self.cost, None,
-        )  # fmt: skip
+        return replace(
+            self._kept.standing,
+            state=state,
+            lane=lane,
+            remark=self.remark or progress.remark,
+            done=int(self.state == "done"),
+            failed=int(self.state == "stopped"),
+            queued=int(queued),
+            running=int(not (over or queued)),
+            pending=int(self.state == "cancelled"),
+            oldest=time.time() - self._kept.began if queued else None,
+            usage=self.usage,
+            cost=self.cost,
+        )
 
     # What the cell's thread does
 
@@ -125,7 +132,7 @@ class Later:
         """
         ahead = Ahead(self._keeping, self._kept.number, self.id)
         self._conversation = question.conversation
-        self._asking = kernel.ask(
+        self._asking = asking = kernel.ask(
             question.gathered,
             question.values,
             history=False,
@@ -137,9 +144,11 @@ class Later:
         here[self.id] = self
         self.promise(anyway=anyway)
         for work in (self._run, self._beat):
-            threading.Thread(target=work, args=(self._asking,), name=f"kimi-later-{self.id}", daemon=True).start()
-        if self._asking.draft.recorded:
+            threading.Thread(target=work, args=(asking,), name=f"kimi-later-{self.id}", daemon=True).start()
+        if asking.draft.recorded:
             self.wait(_PATIENCE)
+        if self.reply is not None and self.reply.recorded:  # nothing had to be sent: there is no job to list
+            self.discard()
 
     def again(self) -> None:
         """Ask what the store has, in this kernel. Raises a KimiError where that cannot be."""
@@ -197,7 +206,8 @@ class Later:
         return self
 
     def discard(self) -> None:
-        """Erase what was never asked."""
+        """Erase what was never sent."""
+        here.pop(self.id, None)
         with suppress(StoreError):
             self._keeping.forget(self._kept.number)
 
@@ -246,6 +256,7 @@ class Later:
         finally:
             if self.state not in ENDED:
                 here.pop(self.id, None)
+            self._asking = None
             self._paint()
             self._over.set()
 
@@ -302,6 +313,8 @@ class Later:
 
     def _story(self, reply: Reply) -> str:
         """Say when it was asked, and how it was answered."""
+        if reply.recorded:
+            return reply.remark
         lane = f" through the {self._progress.lane} lane" if self._progress.lane else ""
         took = page.time_(time.time() - self._kept.began)
         told = f"Asked at {self._at}, answered {took} later{lane} (job {self.id})."

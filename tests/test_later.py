@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kimi_magic.local import launch
 from tests.harness.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -202,6 +203,45 @@ def test_what_the_service_forgets_is_sent_again(later: Kernel, seen: Seen) -> No
     later.run("%%kimi answer --later\n<<fault queue-forgotten times=1>><<say back>>")
     assert later.run(f"%kimi job {_latest(later)} wait").text == "back"
     assert len(questions(seen)) == 2
+
+
+def test_the_lane_can_be_changed_while_it_waits(later: Kernel, watcher: Watcher) -> None:
+    asked = later.run("%%kimi answer --later\n<<fault queue-never times=1>><<say fine>>")
+    later.run("job = _")
+    watcher.output(asked, "in the service's queue")
+    later.run("job.lane = 'concurrent'\njob.wait(30)")
+    assert "through the concurrent lane" in watcher.output(asked, "answered")["text/html"]
+    assert later.value("answer.text") == "fine"
+
+
+def test_what_was_recorded_is_shown_at_once_and_is_no_job(later: Kernel, seen: Seen) -> None:
+    before = len(later.value("__import__('kimi_magic.jobwords', fromlist=['ids']).ids()"))
+    for _ in range(2):
+        later.run("%%kimi answer --later --no-history --rerun replay\nrecorded <<say fine>>")
+        later.run(f"%kimi job {_latest(later)} wait")
+    again = later.run("%%kimi answer --later --no-history --rerun replay\nrecorded <<say fine>>")
+    assert again.text == "fine"
+    assert "replayed" in again.html
+    assert again.count("update_display_data") == 0
+    assert later.value("answer.text") == "fine"
+    assert len(questions(seen)) == 1
+    assert len(later.value("__import__('kimi_magic.jobwords', fromlist=['ids']).ids()")) == before + 1
+
+
+def test_without_a_network_it_waits_and_says_so(environment: Mapping[str, str], tmp_path: Path) -> None:
+    local = launch.start(engine="scripted")
+    home = {"KIMI_HOME": str(tmp_path / "home"), "KIMI_LOCAL_URL": local.url, "KIMI_LOCAL_TOKEN": local.token}
+    with Kernel({**environment, **home}, tmp_path) as kernel:
+        kernel.run("%load_ext kimi_magic")
+        local.close()
+        watcher = Watcher(kernel)
+        asked = kernel.run("%%kimi answer --later --lane queue\nHello")
+        told = watcher.output(asked, "It is tried again in")
+        watcher.close()
+        assert "The reply comes later" in told["text/plain"]
+        assert "cannot be reached" in told["text/plain"]
+        assert "waits" in kernel.run("%kimi jobs").text
+        assert "cancelled" in kernel.run(f"%kimi job {_latest(kernel)} cancel").text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from kimi_magic import wire
-from kimi_magic.jobs.keeping import DONE, Answered, Keeping
+from kimi_magic.jobs.keeping import Keeping
+from kimi_magic.jobs.kept import DONE, Answered
 from kimi_magic.messages import Usage
 from kimi_magic.wire import Request
 
