@@ -40,6 +40,7 @@ class Session:
     def __init__(self, io: IOThread, books: Books | None = None) -> None:
         self._io = io
         self._turn = threading.Lock()
+        self._placing = threading.RLock()
         self._owner = 0
         self._open: weakref.WeakSet[Asking] = weakref.WeakSet()  # of the thread whose turn it is
         self.conversation = Conversation()
@@ -179,6 +180,15 @@ class Session:
             return Conversation(name or self._fresh_name())
         return self.conversations.get(name) or Conversation(name) if name else self.conversation
 
+    def begin(self, name: str, *, new: bool) -> Conversation:
+        """Give the conversation of this name, empty for the one in use; a new one goes on from here at once."""
+        conversation = self._conversation_for(name, new=new, history=True)
+        with self._placing:
+            self._name(conversation)
+        if new and not name:
+            self.conversation = conversation
+        return conversation
+
     def switch(self, conversation: Conversation) -> None:
         """Go on in this conversation."""
         self.conversations[conversation.name] = conversation
@@ -254,6 +264,21 @@ class Session:
             return "This front end does not name its cells: one that runs again asks anew, at the end."
         return ""
 
+    def place(self, conversation: Conversation, turn: Turn, head: int) -> Turn:
+        """Put a turn where it was asked some time ago, when the last turn was `head`; on any thread.
+
+        Where nothing was asked since then the conversation goes on from it; else it is a branch of its own. Raises
+        StoreError where it is there, and not kept on disk.
+        """
+        with self._placing:
+            last = conversation.head
+            placed = conversation.append(turn)
+            if last != head:
+                conversation.head = last
+            if self.archive is not None:
+                self.archive.save(conversation)
+        return placed
+
     def _give_turn(self) -> None:
         self._owner = 0
         self._turn.release()
@@ -264,9 +289,10 @@ class Session:
         try:
             self.books.write()
             if turn.messages and plan.keep:
-                conversation.append(turn)
-                self._name(conversation)
-                self.save(conversation)
+                with self._placing:
+                    conversation.append(turn)
+                    self._name(conversation)
+                    self.save(conversation)
                 if not plan.aside:
                     self.conversation = conversation
         finally:

@@ -38,6 +38,7 @@ class Runner:
         self.keeping = keeping
         self.works: dict[str, Work] = {}
         self.changed = threading.Condition()
+        self.beginning = threading.RLock()  # held while a map puts its rows into the store
         self._callbacks: dict[str, list[Callback]] = {}
         self._told: dict[str, tuple[float, Standing]] = {}
         self._paces: dict[str, Pace] = {}
@@ -75,6 +76,11 @@ class Runner:
 
         self.do(take)
 
+    def active(self, id_: str) -> bool:
+        """Whether this kernel works on a job now."""
+        work = self.works.get(id_)
+        return work is not None and work.owned
+
     def do(self, errand: Callable[[], T]) -> T:
         """Run a function on the jobs' thread, between two turns, and give what it gives."""
         if threading.current_thread() is self._thread:
@@ -107,7 +113,7 @@ class Runner:
     def _run(self) -> None:
         while not self._closed:
             wait = self._round()
-            if wait > 0:
+            if wait > 0 and not self._closed:
                 self._woken.wait(min(wait, 60.0))
             self._woken.clear()
             time.sleep(_GATHERS)
