@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _THEIRS = ("account_id", "api_token", "api_key", "local_url", "local_token")
 """Settings that count as a worker's environment has them, where it has them."""
 _NOT_CARRIED = {"endpoint", "budget", "journal", "rate", "rerun", "resume", "system"}
 _NAME = "kimi-map"
+_TOLD_AFTER = 10.0
+"""Seconds after which a partition that does not get on says so."""
 
 
 def is_dask(data: object) -> bool:
@@ -170,7 +173,7 @@ class Partition:
                 rows, self.question, values, self.typed, self.before,
                 lane=self.lane, budget=self.budget, runner=runner,
             )  # fmt: skip
-            return result(rows, _finished(job.wait()), self.typed, nullable=True)
+            return result(rows, _finished(_waited(job)), self.typed, nullable=True)
         finally:
             runner.close()
             store.close()
@@ -203,6 +206,28 @@ class Partition:
             for text in asked.texts(piece):
                 digest.update(f"{len(text)}\n{text}".encode())
         return digest.hexdigest()[:16]
+
+
+def _waited(job: Job) -> Job:
+    """Wait for a job's end, and tell what it waits for itself: the network, or the service."""
+    told = ""
+    while not job.wait(_TOLD_AFTER).standing.over:
+        now = job.standing
+        if now.state == "waiting" and now.remark not in ("", told):
+            told = now.remark
+            _warn(f"A partition waits: {told}")
+    return job
+
+
+def _warn(text: str) -> None:
+    """Warn whoever waits for the result: of a worker that is the client."""
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:
+        with suppress(ValueError):  # this is no worker
+            distributed.get_worker()
+            distributed.warn(text)
+            return
+    warnings.warn(text, stacklevel=2)
 
 
 def _finished(job: Job) -> Iterator[Outcome]:
