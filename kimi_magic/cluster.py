@@ -162,9 +162,10 @@ class Partition:
         if not rows.total:
             return result(rows, [], self.typed, nullable=True)
         values = self._settings()
+        guard = kernel.keeper(values)
         if self.private:
-            kernel.guard().hide(None, self.private)
-            kernel.guard().learn(frame)
+            guard.hide(None, self.private)
+            guard.learn(frame)
         number = partition_info["number"] if partition_info else 0
         store = Store(self._root() / f"{number:05}-{self._name(rows)}")
         runner = Runner(Keeping(lambda: store))
