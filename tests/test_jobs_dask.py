@@ -108,6 +108,19 @@ def test_a_worker_that_dies_is_taken_over_and_only_what_is_missing_is_asked(
     assert 0 <= again <= 4, "at most what the dead worker had on its way"
 
 
+def test_what_nobody_wants_any_more_is_not_asked_on(cluster: Client, seen: Seen, tmp_path: Path) -> None:
+    data = dd.from_pandas(moods(40, "<<first 0.15>>"), npartitions=1)
+    future = cluster.compute(kimi_magic.map(data, ASK, lane="concurrent", concurrency=1, folder=tmp_path))
+    while len(seen.all()) < 2:
+        time.sleep(0.02)
+    future.cancel()
+    counts = [len(seen.all())]
+    while len(counts) < 4 or counts[-1] != counts[-4]:
+        time.sleep(0.3)
+        counts.append(len(seen.all()))
+    assert counts[-1] < 20
+
+
 @pytest.mark.usefixtures("cluster")
 def test_what_is_done_counts_wherever_the_same_folder_is_given(seen: Seen, tmp_path: Path) -> None:
     data = dd.from_pandas(moods(6), npartitions=2)

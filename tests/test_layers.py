@@ -72,6 +72,7 @@ LAYERS = [
     "mapping",
     "function",
     "planning",
+    "partition",
     "cluster",
     "rowwise",
     "history",
