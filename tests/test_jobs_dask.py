@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import kimi_magic
 from kimi_magic import kernel
-from kimi_magic.errors import CommandError
+from kimi_magic.errors import CommandError, KimiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,11 +92,11 @@ def test_a_dask_frame_is_asked_by_its_workers_when_it_is_computed(seen: Seen, tm
 def test_a_worker_that_dies_is_taken_over_and_only_what_is_missing_is_asked(
     cluster: Client, seen: Seen, tmp_path: Path
 ) -> None:
-    data = dd.from_pandas(moods(32, "<<first 0.2>>"), npartitions=4)
+    data = dd.from_pandas(moods(32, "<<first 0.1>>"), npartitions=2)
     made = kimi_magic.map(data, ASK, out=Mood, lane="concurrent", concurrency=2, folder=tmp_path)
     future = cluster.compute(made)
-    while len(seen.all()) < 8:
-        time.sleep(0.05)
+    while len(seen.all()) < 20:
+        time.sleep(0.02)
     os.kill(
         next(iter(cluster.run(os.getpid).values())),
         signal.SIGKILL,
@@ -106,6 +106,19 @@ def test_a_worker_that_dies_is_taken_over_and_only_what_is_missing_is_asked(
     assert found["kimi_error"].isna().all()
     again = len(seen.all()) - 32
     assert 0 <= again <= 4, "at most what the dead worker had on its way"
+
+
+def test_what_nobody_wants_any_more_is_not_asked_on(cluster: Client, seen: Seen, tmp_path: Path) -> None:
+    data = dd.from_pandas(moods(40, "<<first 0.15>>"), npartitions=1)
+    future = cluster.compute(kimi_magic.map(data, ASK, lane="concurrent", concurrency=1, folder=tmp_path))
+    while len(seen.all()) < 2:
+        time.sleep(0.02)
+    future.cancel()
+    counts = [len(seen.all())]
+    while len(counts) < 4 or counts[-1] != counts[-4]:
+        time.sleep(0.3)
+        counts.append(len(seen.all()))
+    assert counts[-1] < 20
 
 
 @pytest.mark.usefixtures("cluster")
@@ -145,11 +158,20 @@ def test_credentials_travel_in_the_task_and_show_nowhere(
 
 def test_what_cannot_be_asked_is_said_at_once(here: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     data = dd.from_pandas(moods(4), npartitions=2)
+    shared = kimi_magic.map(data, ASK, budget="$2", rate=30).expr.func
+    assert (shared.budget, shared.options["rate"]) == (1.0, 30 / min(2, os.cpu_count() or 1))
     for wrong, options in (("no column 'x'", {}), ("its own workers", {"pilot": 2}), ("no lane", {"lane": "fast"})):
         with pytest.raises(CommandError, match=wrong):
             kimi_magic.map(data, "{{ x }}" if not options else ASK, **options)
     with pytest.raises(CommandError, match="Only partitions"):
         kimi_magic.map(moods(2), ASK, folder="x")
+
+
+def test_what_stops_all_is_raised_where_it_is_computed(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    here.setenv("KIMI_LOCAL_TOKEN", "wrong")
+    made = kimi_magic.map(dd.from_pandas(moods(4), npartitions=2), ASK, lane="concurrent", folder=tmp_path)
+    with pytest.raises(KimiError, match="KIMI_LOCAL_TOKEN"):
+        made.compute(scheduler="threads")
 
 
 def test_private_columns_stay_private_on_the_workers(here: pytest.MonkeyPatch, seen: Seen, tmp_path: Path) -> None:  # noqa: ARG001

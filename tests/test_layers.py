@@ -80,6 +80,7 @@ LAYERS = [
     "mapping",
     "function",
     "planning",
+    "partition",
     "cluster",
     "rowwise",
     "jobwords",
