@@ -21,6 +21,10 @@ NAMES = (
     "twenty_turns",
     "many_turns",
     "kills",
+    "jobs_rows",
+    "jobs_overhead",
+    "jobs_kills",
+    "jobs_cached",
 )
 
 
