@@ -358,6 +358,10 @@ class Keeping:
         named = "UPDATE job_batch SET request = ? WHERE number = ?"
         self._store().write(lambda c: c.execute(named, (request, batch)))
 
+    def choose(self, number: int, lane: str) -> None:
+        """Change the lane of a job that nobody works on."""
+        self._store().write(lambda c: c.execute("UPDATE job SET lane = ? WHERE number = ?", (lane, number)))
+
     def batches(self, number: int) -> list[Batch]:
         """Give the batches of a job that are not answered yet."""
         select = (

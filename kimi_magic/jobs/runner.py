@@ -168,6 +168,7 @@ class Runner:
                 work.let_go()
             self.works.clear()
             self._closed = True
+            self.wake()
 
         self.do(leave)
         self._thread.join(_FAREWELL)

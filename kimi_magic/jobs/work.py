@@ -358,6 +358,9 @@ class Work:
         if items:
             self._asked += len(items)
             supply.send(items, batch)
+        if purse.refused and taken:
+            self._dirty = True  # what these had held back is free only now
+            return False, False
         return bool(most) and not items and not purse.refused, purse.refused
 
     def _after(self, taken: Sequence[tuple[Answered, int, int, int]], kept: Kept, purse: Purse) -> None:
@@ -490,6 +493,7 @@ class Work:
     def choose(self, lane: str) -> None:
         """Change the lane; what is on its way stays there."""
         if not self.owned and self.kept.state in ENDED:
+            self._keeping.choose(self.kept.number, lane)
             self.kept = replace(self.kept, lane=lane)
             return
         self._require()
@@ -513,8 +517,9 @@ class Work:
         kept, counts = self.kept, self.kept.counts
         state: State = kept.state
         lane, oldest, remark = kept.lane, None, kept.remark
-        if self.supply is not None and self.owned:
+        if self.supply is not None:
             lane = "queue" if self.supply.queue else "concurrent"
+        if self.supply is not None and self.owned:
             began = min((batch.began for batch in self.supply.remote.batches), default=None)
             oldest = None if began is None else max(0.0, time.time() - began)
             remark = self._locked or self._trouble or remark or self.supply.remark
