@@ -7,7 +7,6 @@ asking. The queue should serve nothing else: messages that are no such event are
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ MOST = 100
 """Messages that one pull can bring."""
 Kind = Literal["queued", "succeeded", "failed"]
 _KINDS: dict[str, Kind] = {f"cf.workersAi.model.batch.{kind}": kind for kind in get_args(Kind)}
+_WRAPPINGS = 4
 _SUBSCRIBE = "It takes an HTTP pull consumer and a subscription to workersAi.model: batch.succeeded, batch.failed."
 
 
@@ -121,20 +121,20 @@ def _notice(message: Any) -> Notice | None:
 
 
 def _event(body: Any) -> dict[str, Any] | None:
-    """Read a message's body: an object, or JSON, perhaps twice over, or that as base64; None for anything else."""
-    if isinstance(body, str):
-        found = _loaded(body)
-        if found is None:
-            try:
-                found = _loaded(base64.b64decode(body, validate=True).decode())
-            except (binascii.Error, ValueError):
-                return None
-        body = _loaded(found) if isinstance(found, str) else found
+    """Read a message's body: an object, perhaps wrapped in JSON, base64 or both; None for anything else."""
+    for _ in range(_WRAPPINGS):
+        if not isinstance(body, str):
+            break
+        body = _unwrapped(body)
     return body if isinstance(body, dict) else None
 
 
-def _loaded(text: str) -> Any:
+def _unwrapped(text: str) -> Any:
     try:
         return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return base64.b64decode(text, validate=True).decode()
     except ValueError:
         return None

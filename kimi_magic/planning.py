@@ -15,11 +15,12 @@ from kimi_magic.jobs.spec import Requests, Spec
 from kimi_magic.transport import Limits
 
 if TYPE_CHECKING:
+    from kimi_magic.jobs.runner import Runner
     from kimi_magic.messages import Message
     from kimi_magic.schema import Output
     from kimi_magic.settings import Settings
 
-__all__ = ["all_jobs", "converse", "job", "plan", "resume", "taken_up"]
+__all__ = ["all_jobs", "converse", "job", "plan", "rate", "resume", "taken_up"]
 
 _WORKERS_AI = 20.0
 """Requests a minute that Workers AI allows an account for its paid models (wire.md §8)."""
@@ -32,14 +33,13 @@ def plan(
     out: Output | None = None,
     executor: Executor | None = None,
     answer: bool | None = None,
+    runner: Runner | None = None,
 ) -> Plan:
     """Make a plan of how to work on a job with these settings. Raises what cannot be asked, and where."""
     where = kernel.place(values)
     transport = kernel.transport(values, where)
-    runner, host = kernel.jobs(), kernel.address(values, where)
+    runner, host = runner or kernel.jobs(), kernel.address(values, where)
     chosen = models.known(spec.model)
-    usual = _WORKERS_AI if where.name == "cloudflare" else None
-    limit = usual if values.rate is None else values.rate or None
     return Plan(
         spec,
         Requests(spec),
@@ -48,7 +48,7 @@ def plan(
         kernel.io(),
         kernel.current().books,
         Limits(values.connect_timeout, values.first_timeout, values.idle_timeout, values.timeout, values.retries),
-        runner.pace(host, limit),
+        runner.pace(host, rate(values, where)),
         host,
         where.charged,
         values.budget,
@@ -57,7 +57,14 @@ def plan(
         executor,
         out,
         answer,
+        values.notify_queue,
     )
+
+
+def rate(values: Settings, where: kernel.Place) -> float | None:
+    """Give how many requests a minute may be sent one by one; None for no limit."""
+    usual = _WORKERS_AI if where.name == "cloudflare" else None
+    return usual if values.rate is None else values.rate or None
 
 
 def resume(kept: Kept) -> Plan:

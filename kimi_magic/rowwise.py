@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import uuid
 from array import array
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from kimi_magic import kernel, planning, settings
+from kimi_magic import cluster, kernel, planning, settings
 from kimi_magic.errors import CommandError, NotRecorded
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from kimi_magic.jobs.keeping import Keeping
     from kimi_magic.jobs.question import Question
     from kimi_magic.jobs.rows import Rows
+    from kimi_magic.jobs.runner import Runner
     from kimi_magic.jobs.spec import Spec
     from kimi_magic.messages import Message
     from kimi_magic.schema import Output
     from kimi_magic.settings import Settings
 
-__all__ = ["map"]
+__all__ = ["begin", "map"]
 
 _TITLE = 60
 """Characters of a job's title."""
@@ -48,6 +50,7 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
     yes: bool | None = None,
     rerun: str | None = None,
     history: bool = False,
+    folder: str | os.PathLike[str] | None = None,
 ) -> Job:
     """Ask a question about each row, and give the Job at once; `job.df()` gives the rows that are finished.
 
@@ -66,6 +69,10 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
 
     The same map again is the same job: only rows that are missing are sent. `rerun="always"` makes a new one, "only"
     sends nothing and raises NotRecorded where a row is missing. Raises CommandError for what cannot be asked.
+
+    Of a dask dataframe the result is one, too: each partition is asked by the worker that computes it, once the result
+    is computed. What is done of it is kept below `folder` (of the worker: its KIMI_HOME, else its own scratch folder);
+    one that all workers can reach lets another one go on with it. `budget` and `rate` are shared by the partitions.
     """
     given = {
         "model": model,
@@ -81,7 +88,6 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
     for name, value in options.items():
         settings.parse(name, value, "option")
     from kimi_magic.jobs import job as jobs
-    from kimi_magic.jobs.question import Question
     from kimi_magic.jobs.rows import rows_of
 
     if lane not in jobs.LANES:
@@ -90,15 +96,52 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
         raise CommandError(f"A pilot of {pilot} rows cannot be.", hint="pilot=20 asks twenty rows first.")
     limit = None if budget is None else jobs.dollars(budget)
     values = kernel.resolve(options)
-    rows = rows_of(data)
-    asked = Question(question, rows.columns, kernel.guard())
     typed = _output(out, like)
-    spec = _spec(values, question, asked, typed, out, history=history)
-    plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes)
-    source = _kept(spec, rows, asked, only=values.rerun == "only")
-    job = jobs.Job(kernel.jobs(), source[0], typed, source[1], planning.resume, planning.converse)
+    kernel.guard().learn(data)
+    before = _before(values, history=history)
+    if cluster.is_dask(data):
+        if pilot or executor is not None:
+            raise CommandError(
+                "A dask dataframe is asked by its own workers, when it is computed.",
+                hint="Leave out pilot= and executor=; data.head(20) can be mapped as a pilot.",
+            )
+        made: Any = cluster.mapped(data, begin, question, values, typed, before, lane=lane, budget=limit, folder=folder)
+        return made  # type: ignore[no-any-return]  # a dask dataframe
+    if folder is not None:
+        raise CommandError("Only partitions of a dask dataframe have folders.", hint="KIMI_HOME is where all is kept.")
+    return begin(
+        rows_of(data), question, values, typed, before,
+        out=out, lane=lane, budget=limit, pilot=pilot, executor=executor, yes=yes,
+    )  # fmt: skip
+
+
+def begin(
+    rows: Rows,
+    question: str,
+    values: Settings,
+    typed: Output | None,
+    before: tuple[Message, ...],
+    *,
+    out: Any = "",
+    lane: str = "auto",
+    budget: float | None = None,
+    pilot: int = 0,
+    executor: Executor | None = None,
+    yes: bool | None = None,
+    runner: Runner | None = None,
+) -> Job:
+    """Begin a map of rows whose settings, type of replies and messages before them are decided; of `runner`'s store."""
+    from kimi_magic.jobs.job import Job
+    from kimi_magic.jobs.question import Question
+
+    runner = runner or kernel.jobs()
+    asked = Question(question, rows.columns, kernel.guard())
+    spec = _spec(values, question, asked, typed, out, before)
+    plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes, runner=runner)
+    kept, source = _kept(runner, spec, rows, asked, only=values.rerun == "only")
+    job = Job(runner, kept, typed, source, planning.resume, planning.converse)
     if values.rerun != "only":
-        kernel.jobs().start(spec.id, plan, lambda work: work.open(lane=lane, budget=limit, pilot=pilot))
+        runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot))
     return job
 
 
@@ -117,7 +160,9 @@ def _output(out: Any, like: Any) -> Output | None:
     return schema.output(wanted, like, namespace, private=kernel.guard().hides)
 
 
-def _spec(values: Settings, template: str, asked: Question, typed: Output | None, out: Any, *, history: bool) -> Spec:
+def _spec(
+    values: Settings, template: str, asked: Question, typed: Output | None, out: Any, before: tuple[Message, ...]
+) -> Spec:
     """Say what the job is: everything but its rows, and where it runs."""
     from kimi_magic import wire
     from kimi_magic.jobs.spec import Spec
@@ -132,7 +177,7 @@ def _spec(values: Settings, template: str, asked: Question, typed: Output | None
         place=where.name,
         model=chosen.id,
         weights=values.local_model if where.name == "local" and not values.local_url else "",
-        before=_before(values, history=history),
+        before=before,
         template=template.strip(),
         shared=form + asked.shared,
         columns=tuple(str(label) for label in asked.columns),
@@ -164,13 +209,13 @@ def _before(values: Settings, *, history: bool) -> tuple[Message, ...]:
     return said
 
 
-def _kept(spec: Spec, rows: Rows, asked: Question, *, only: bool) -> tuple[Any, Any]:
+def _kept(runner: Runner, spec: Spec, rows: Rows, asked: Question, *, only: bool) -> tuple[Any, Any]:
     """Keep the job and its rows in the store; give both. With `only` every row has to be answered already."""
     from kimi_magic.jobs.job import Source
     from kimi_magic.jobs.keeping import Counts, Kept
     from kimi_magic.messages import Usage
 
-    keeping = kernel.jobs().keeping
+    keeping = runner.keeping
     title = " ".join(spec.template.split())
     title = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
     new = Kept(
@@ -187,7 +232,7 @@ def _kept(spec: Spec, rows: Rows, asked: Question, *, only: bool) -> tuple[Any, 
         round_ = kept.round if joins else keeping.begin_round(kept.number)
         places = _places(keeping, kept.number, round_, spec.id, rows, asked, joins=joins)
     except BaseException:
-        if spec.id not in kernel.jobs().works and not joins:
+        if spec.id not in runner.works and not joins:
             keeping.release(kept.number)
         raise
     if only:

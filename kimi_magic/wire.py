@@ -22,6 +22,7 @@ from kimi_magic.leaks import Leaks, Opened, Piece
 from kimi_magic.messages import Image, Message, Text, Usage
 
 __all__ = [
+    "NO_JSON",
     "Decoder",
     "Dialect",
     "Failed",
@@ -40,6 +41,9 @@ __all__ = [
     "message_as_sent",
     "settings_as_sent",
 ]
+
+NO_JSON = "The server answered without JSON"
+"""How the message of a Failure begins where it was perhaps not the service at all that answered."""
 
 Dialect = Literal["run", "chat", "openai"]
 """run: Workers AI `/ai/run/{model}`; chat: Workers AI `/ai/v1/chat/completions`; openai: any compatible URL."""
@@ -324,7 +328,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     """Decode a JSON object; raise Failed for what is none."""
     frame = _object(body)
     if frame is None:
-        raise Failed(Failure(f"The server answered without JSON: {_words(body)}"))
+        raise Failed(Failure(_no_json(body)))
     return frame
 
 
@@ -344,9 +348,13 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Fail
     request_id = headers.get("cf-ai-req-id") or headers.get("cf-ray") or headers.get("x-request-id") or ""
     frame = _object(body)
     if frame is None:
-        return Failure(f"The server answered without JSON: {_words(body)}", None, status, request_id)
+        return Failure(_no_json(body), None, status, request_id)
     found = failure_in(frame)
     return Failure(found.message, found.code, status, request_id or found.request_id)
+
+
+def _no_json(body: bytes) -> str:
+    return f"{NO_JSON}: {_words(body)}"
 
 
 def _words(body: bytes) -> str:

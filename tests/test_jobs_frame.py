@@ -17,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, RootModel
 
+from kimi_magic.context.guard import Guard
 from kimi_magic.errors import CommandError
 from kimi_magic.jobs.frame import Outcome, result
+from kimi_magic.jobs.question import Question
 from kimi_magic.jobs.rows import rows_of
 from kimi_magic.schema import output
 from tests.schema_corpus import DAY, Mood, Pair, Point
+from tests.test_schema_frame import PANDAS, POLARS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +79,31 @@ def test_finished_rows_keep_index_order_and_columns() -> None:
     assert made["kimi_error"].isna().tolist() == [True, False, True]
     assert made["kimi_error"].iloc[1] == "Busy: try later"
     pd.testing.assert_frame_equal(table, odd())
+
+
+@pytest.mark.parametrize("name", PANDAS)
+def test_any_column_of_pandas_is_asked_about_and_kept(name: str) -> None:
+    table = pd.DataFrame({"a column": PANDAS[name], 7: [1, 2]}, index=["i", "i"])
+    rows = rows_of(table)
+    question = Question("{{ a column }} {{ 7 }}", rows.columns, Guard())
+    texts = [text for piece in rows.pieces(question.columns) for text in question.texts(piece)]
+    assert [text[-4:] for text in texts] == ["7: 1", "7: 2"]
+    assert not any(odd in text for text in texts for odd in ("<", "NaN", "NaT", "None", "0x"))
+    pd.testing.assert_frame_equal(result(rows, [Outcome("x"), Outcome("y")])[table.columns], table)
+    pd.testing.assert_frame_equal(result(rows, [None, Outcome("y")])[table.columns], table.iloc[[1]])
+
+
+@pytest.mark.parametrize("name", POLARS)
+def test_any_column_of_polars_is_asked_about_and_kept(name: str) -> None:
+    table = pl.DataFrame({"a column": POLARS[name], "n": [1, 2]})
+    for given_as in (table, table.to_arrow()) if name not in ("i128", "array") else (table,):
+        rows = rows_of(given_as)
+        question = Question("{{ a column }} {{ n }}", rows.columns, Guard())
+        texts = [text for piece in rows.pieces(question.columns) for text in question.texts(piece)]
+        assert [text[-4:] for text in texts] == ["n: 1", "n: 2"]
+        assert not any(odd in text for text in texts for odd in ("<", "NaN", "None", "0x"))
+        made = result(rows, [Outcome("x"), Outcome("y")])
+        assert made.select(list(rows.columns)).equals(given_as)
 
 
 def test_everything_keeps_unfinished_rows_as_missing() -> None:
@@ -224,13 +252,17 @@ def test_files_become_frames(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": [1, 2, 3]}, index=["x", "y", "z"])
     table.to_parquet(tmp_path / "rows.parquet")
     table.to_csv(tmp_path / "rows.csv", index=False)
-    for name in ("rows.parquet", "rows.csv"):
+    table.reset_index(drop=True).to_parquet(tmp_path / "plain.parquet")
+    (tmp_path / "blank.csv").write_text("a\n1\n \n3\n")
+    for name, index in (("rows.parquet", ["x", "z"]), ("plain.parquet", [0, 2]), ("rows.csv", [0, 2])):
         rows = rows_of(tmp_path / name)
         made = result(rows, [Outcome("p"), None, Outcome("q")])
         assert made["a"].tolist() == [1, 3]
         assert made["reply"].tolist() == ["p", "q"]
+        assert list(made.index) == index
         assert len(result(rows, [Outcome("p")], everything=True)) == 3
-    assert list(result(rows_of(tmp_path / "rows.parquet"), [None, Outcome("p")]).index) == ["y"]
+    for data in (tmp_path / "blank.csv", [{"a": 1}, {"a": 2}, {"a": 3}]):
+        assert list(result(rows_of(data), [Outcome("p"), None, Outcome("q")]).index) == [0, 2]
 
 
 def test_more_replies_than_rows_are_not_put_beside_the_wrong_ones() -> None:

@@ -72,6 +72,7 @@ LAYERS = [
     "mapping",
     "function",
     "planning",
+    "cluster",
     "rowwise",
     "history",
     "spending",

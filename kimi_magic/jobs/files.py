@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kimi_magic.errors import CommandError
-from kimi_magic.jobs.rows import PIECE, Piece, Rows, records, values
-from kimi_magic.schema.frame import frame, library
+from kimi_magic.jobs.rows import PIECE, Piece, Rows, framed, records, values
+from kimi_magic.schema.frame import library
 
 __all__ = ["opened"]
 
@@ -78,9 +78,10 @@ class _Parquet:
         except (OSError, ValueError) as error:
             raise _unreadable(self._path, error) from error
         _same(self._path, len(table), self.total)
+        if self.like == "pandas":  # which makes the index of all rows, and only of all
+            whole = table.to_pandas()
+            return whole if positions is None else whole.take(list(positions))
         table = table if positions is None else table.take(list(positions))
-        if self.like == "pandas":
-            return table.to_pandas()
         return importlib.import_module("polars").from_arrow(table) if self.like == "polars" else table
 
     def _open(self) -> Any:
@@ -123,15 +124,13 @@ class _Csv:
             return self._texts(positions)
         if positions is None:
             return whole
-        return whole.iloc[list(positions)] if self.like == "pandas" else whole[list(positions)]
+        return whole.take(list(positions)) if self.like == "pandas" else whole[list(positions)]
 
     def _texts(self, positions: Sequence[int] | None) -> Any:
         wanted = None if positions is None else set(positions)
-        rows = (row for piece in self.pieces(self.columns) for row in piece)
-        kept = [
-            {str(key): value for key, value in row.items()} for n, row in enumerate(rows) if not wanted or n in wanted
-        ]
-        return frame(kept, {str(label): str for label in self.columns})
+        rows = enumerate(row for piece in self.pieces(self.columns) for row in piece)
+        kept = {n: row for n, row in rows if wanted is None or n in wanted}
+        return framed(kept, self.columns, str)
 
     def _read(self) -> Iterator[list[str]]:
         """Give the fields of each line that has some."""

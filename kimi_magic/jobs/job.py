@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic.errors import CommandError
-from kimi_magic.jobs.keeping import DONE, FAILED, Kept
+from kimi_magic.jobs.keeping import DONE, FAILED, Kept, Lost
 from kimi_magic.jobs.runner import Runner
 from kimi_magic.jobs.spec import Spec
 from kimi_magic.jobs.standing import Standing
@@ -81,13 +81,15 @@ class Job:
         from kimi_magic.jobs.frame import result
 
         source = self._source or self._questions()
-        return result(source.rows, self._outcomes(source.places), self._out, everything=everything)
+        return result(source.rows, self.outcomes(source), self._out, everything=everything)
 
-    def _outcomes(self, places: array[int]) -> Iterator[Outcome | None]:
+    def outcomes(self, source: Source | None = None) -> Iterator[Outcome | None]:
+        """Give what became of each row, in order; None for one that is not finished."""
         from kimi_magic.jobs.frame import Outcome
 
+        source = source or self._source or self._questions()
         nothing = Outcome()
-        for piece, found in self._found(places):
+        for piece, found in self._found(source.places):
             for place in piece:
                 if not place:
                     yield nothing
@@ -198,7 +200,10 @@ class Job:
             if kept is None:
                 raise CommandError(f"The job {self.id} was forgotten.", hint="Map the same again.")
             self._runner.start(self.id, self._resume(kept))
-        self._runner.do(lambda: errand(self._runner.works[self.id]))
+        try:
+            self._runner.do(lambda: errand(self._runner.works[self.id]))
+        except Lost:
+            raise CommandError("Another kernel has taken this job over.", hint="%kimi jobs shows how it is.") from None
 
     def on_change(self, callback: Callable[[Standing], None]) -> Callable[[], None]:
         """Call this on the runner's thread at most four times a second, and at the end; give what ends that."""

@@ -23,13 +23,17 @@ __all__ = ["Came", "Concurrent", "Direct", "Spread", "Tell", "whole"]
 
 
 class Came(NamedTuple):
-    """What came for an item: the whole text of a reply with the reason of its end, or an error."""
+    """What came for an item: the whole text of a reply with the reason of its end, or an error.
+
+    `direct` says that it came through the concurrent lane.
+    """
 
     item: Item
     text: str = ""
     finish: str = ""
     usage: Usage = Usage()
     error: Exception | None = None
+    direct: bool = False
 
 
 Tell = Callable[[Came], None]

@@ -27,6 +27,7 @@ class Plan:
     `host` is where it goes, for the ledger; `charged` says that Cloudflare bills it, `budget` is the kernel's own.
     `queues` is whether batches may be tried. `width` is how many ordinary requests go at once; with an `executor` they
     go in chunks of so many, to `endpoint()`. `answer` is what the user said beforehand to the pilot's question.
+    `notify` is the id of a Cloudflare Queue that tells which batches have ended, empty for none.
     """
 
     spec: Spec
@@ -45,3 +46,4 @@ class Plan:
     executor: Executor | None = None
     out: Output | None = None
     answer: bool | None = None
+    notify: str = ""

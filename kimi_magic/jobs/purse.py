@@ -33,7 +33,7 @@ class Purse:
         self.refused = False
 
     def admits(self, item: Item, bound: float, *, always: bool = False) -> bool:
-        """Hold back the most that an item can cost; False where a budget might be passed. `always`: it is out already."""
+        """Hold back the most an item can cost; False where a budget might be passed. `always`: it is out already."""
         if bound == 0.0:
             return True
         fits = self.budget is None or self.spent + self._sum + bound <= self.budget

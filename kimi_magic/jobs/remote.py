@@ -6,7 +6,7 @@ Each batch is polled with a growing pause; a notice from the service makes that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,7 +21,10 @@ __all__ = ["AT_ONCE", "Remote", "Submitted", "Took"]
 AT_ONCE = 1_000
 """Items of one batch, at most; the service says nothing of a limit."""
 _OUTSTANDING = 8
-_FIRST, _GROWS, _LONGEST = 0.5, 1.5, 15.0
+_FIRST, _GROWS, _LONGEST = 0.3, 1.5, 15.0
+"""Seconds before a batch is asked about for the first time, the factor by which that grows, and its end."""
+_TOLD = 15.0
+"""The same where notices tell of its end: they may not come."""
 
 
 class Submitted(NamedTuple):
@@ -43,7 +46,7 @@ class Took(NamedTuple):
 @dataclass(slots=True)
 class _Posted:
     batch: Batch
-    pause: float = _FIRST
+    pause: float
     due: float = 0.0
     future: Future[Any] | None = None
 
@@ -59,7 +62,10 @@ class Remote:
         affinity: str,
         limits: Limits,
         tell: Callable[[Submitted | Took], None],
+        *,
+        told: bool = False,
     ) -> None:
+        self._first, self._longest = (_TOLD, 4 * _TOLD) if told else (_FIRST, _LONGEST)
         self._io, self._transport, self._model, self._affinity, self._limits = io, transport, model, affinity, limits
         self._tell = tell
         self._posted: dict[int, _Posted] = {}
@@ -81,7 +87,7 @@ class Remote:
 
     def submit(self, batch: Batch, body: bytes) -> None:
         """Submit a batch; what came of that is told."""
-        posted = self._posted[batch.number] = _Posted(batch)
+        posted = self._posted[batch.number] = _Posted(batch, self._first)
 
         def done(future: Future[str]) -> None:
             if future.cancelled():
@@ -92,9 +98,9 @@ class Remote:
         posted.future = self._io.submit(self._transport.submit(self._model, body, self._affinity, self._limits))
         posted.future.add_done_callback(done)
 
-    def adopt(self, batch: Batch, *, pause: float = 0.0) -> None:
-        """Poll a batch from now on, first after a pause in seconds: one submitted here, or before a restart."""
-        self._posted[batch.number] = _Posted(batch, due=time.monotonic() + pause)
+    def adopt(self, batch: Batch, *, new: bool = False) -> None:
+        """Poll a batch from now on: a new one after a pause, one from before a restart at once."""
+        self._posted[batch.number] = _Posted(batch, self._first, time.monotonic() + (self._first if new else 0.0))
 
     def poll(self) -> None:
         """Ask about each batch that is due; what is answered is told."""
@@ -118,13 +124,21 @@ class Remote:
         posted = self._posted.get(batch.number)
         if posted is not None:
             posted.future, posted.due = None, time.monotonic() + posted.pause
-            posted.pause = min(_LONGEST, posted.pause * _GROWS)
+            posted.pause = min(self._longest, posted.pause * _GROWS)
 
-    def hint(self, requests: Sequence[str]) -> None:
-        """Ask at once about batches that the service said are done."""
-        for posted in self._posted.values():
-            if posted.batch.request in requests:
-                posted.due = 0.0
+    def hint(self, requests: Collection[str]) -> list[str]:
+        """Ask soon about batches that the service said are done; give those that are here."""
+        found = [posted for posted in self._posted.values() if posted.batch.request in requests]
+        for posted in found:
+            posted.due = 0.0
+        return [posted.batch.request for posted in found]
+
+    def alone(self) -> None:
+        """Ask more often, as where nobody tells when a batch has ended."""
+        if self._first != _FIRST:
+            self._first, self._longest = _FIRST, _LONGEST
+            for posted in self._posted.values():
+                posted.pause, posted.due = _FIRST, 0.0
 
     def drop(self, batch: Batch) -> None:
         """Ask about a batch no more."""

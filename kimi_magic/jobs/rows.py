@@ -18,7 +18,7 @@ from kimi_magic.context.tables import dataframes
 from kimi_magic.errors import CommandError
 from kimi_magic.schema.frame import frame, library
 
-__all__ = ["PIECE", "VALUE", "Piece", "Rows", "records", "rows_of"]
+__all__ = ["PIECE", "VALUE", "Piece", "Rows", "framed", "records", "rows_of"]
 
 PIECE = 10_000
 """Rows that are read at once."""
@@ -126,6 +126,13 @@ def values(column: Any) -> list[Any]:
     return dataframes.values(column)
 
 
+def framed(kept: Mapping[int, Mapping[Hashable, Any]], columns: Sequence[Hashable], kind: Any = None) -> Any:
+    """Make a frame, of the library in use, of rows by position; `kind` is the type of all columns, None for any."""
+    named = [{str(label): value for label, value in row.items()} for row in kept.values()]
+    made = frame(named, {str(label): kind for label in columns})
+    return made.set_axis(list(kept)) if library() == "pandas" else made
+
+
 class _Pandas:
     """A dataframe of pandas: columns are found by position, because labels need be neither unique nor texts."""
 
@@ -182,6 +189,5 @@ class _Dicts:
             yield [{label: row.get(label) for label in columns} for row in part]
 
     def taken(self, positions: Sequence[int] | None) -> Any:
-        kept = self._kept if positions is None else [self._kept[n] for n in positions]
-        named = [{str(key): value for key, value in row.items()} for row in kept]
-        return frame(named, {str(label): None for label in self.columns})
+        wanted = range(len(self._kept)) if positions is None else positions
+        return framed({n: self._kept[n] for n in wanted}, self.columns)

@@ -8,12 +8,15 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
+from kimi_magic.errors import StoreError
 from kimi_magic.jobs.keeping import Keeping
 from kimi_magic.jobs.meter import Pace
+from kimi_magic.jobs.notified import Notified
 from kimi_magic.jobs.plan import Plan
 from kimi_magic.jobs.standing import Standing
 from kimi_magic.jobs.work import Work
@@ -38,6 +41,7 @@ class Runner:
         self._callbacks: dict[str, list[Callback]] = {}
         self._told: dict[str, tuple[float, Standing]] = {}
         self._paces: dict[str, Pace] = {}
+        self._notified: dict[str, Notified] = {}
         self._errands: list[tuple[Callable[[], object], Future[object]]] = []
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
@@ -103,7 +107,7 @@ class Runner:
     def _run(self) -> None:
         while not self._closed:
             wait = self._round()
-            if wait > 0:
+            if wait > 0 and not self._closed:
                 self._woken.wait(min(wait, 60.0))
             self._woken.clear()
             time.sleep(_GATHERS)
@@ -118,7 +122,28 @@ class Runner:
             except Exception as error:  # noqa: BLE001  # one job's trouble must not end the others
                 work.fail(error)
             wait = min(wait, self._tell(work.standing))
+        wait = min(wait, self._notices())
         return wait if not self._errands else 0.0
+
+    def _notices(self) -> float:
+        """Hear of batches that have ended, where a queue tells of them; give the seconds until the next time."""
+        wait = float("inf")
+        for work in list(self.works.values()):
+            queue = work.plan.notify
+            if queue and work.batches:
+                if queue not in self._notified:
+                    self._notified[queue] = Notified(work.plan, self._hint, self.wake)
+                wait = min(wait, self._notified[queue].turn())
+                work.not_notified(self._notified[queue].trouble)
+        return wait
+
+    def _hint(self, requests: Collection[str]) -> set[str]:
+        """Ask at once about batches that have ended; give those that need no further notice."""
+        known = {one for work in self.works.values() for one in work.hint(requests)}
+        rest = set(requests) - known
+        with suppress(StoreError):  # they come again
+            known |= self.keeping.ended(rest) if rest else set()
+        return known
 
     def _errands_now(self) -> None:
         with self._lock:
@@ -164,6 +189,9 @@ class Runner:
             return
 
         def leave() -> None:
+            for notified in self._notified.values():
+                notified.close()
+            self._notified.clear()
             for work in self.works.values():
                 work.let_go()
             self.works.clear()

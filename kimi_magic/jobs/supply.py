@@ -23,8 +23,6 @@ __all__ = ["Supply"]
 
 _AROUND = 600
 """Bytes of an item in a batch beside its messages and its schema, at most."""
-_FIRST_POLL = 0.3
-"""Seconds after which a batch is asked about for the first time."""
 
 
 class Supply:
@@ -40,7 +38,9 @@ class Supply:
         self._bytes = batches.LIMIT
         self._size = 0
         self.flying = 0
-        self.remote = Remote(plan.io, plan.transport, plan.spec.model, plan.spec.id, plan.limits, tell)
+        self.remote = Remote(
+            plan.io, plan.transport, plan.spec.model, plan.spec.id, plan.limits, tell, told=bool(plan.notify)
+        )
 
     @property
     def queue(self) -> bool:
@@ -53,13 +53,16 @@ class Supply:
     def direct(self) -> Direct:
         """The concurrent lane, made when it is first used."""
         if self._direct is None:
-            plan, tell = self._plan, self._tell
-            common = (plan.spec.id, plan.limits, plan.width, self.request, tell)
+            plan = self._plan
+            common = (plan.spec.id, plan.limits, plan.width, self.request, self._landed)
             if plan.executor is not None:
                 self._direct = Spread(plan.executor, plan.endpoint, *common)
             else:
                 self._direct = Concurrent(plan.io, plan.transport, *common)
         return self._direct
+
+    def _landed(self, came: Came) -> None:
+        self._tell(came._replace(direct=True))
 
     @property
     def room(self) -> int:
@@ -126,7 +129,7 @@ class Supply:
         What an error says of the items themselves is not known from that; their judge has to say.
         """
         if event.error is None:
-            self.remote.adopt(event.batch._replace(request=event.request), pause=_FIRST_POLL)
+            self.remote.adopt(event.batch._replace(request=event.request), new=True)
             self._at_once = min(AT_ONCE, 2 * self._at_once)
             return True
         self.remote.drop(event.batch)

@@ -7,138 +7,38 @@ What could not be entered stays here until it can.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from sqlite3 import Connection
 from typing import Any
 
-from kimi_magic import refusals
-from kimi_magic.errors import BatchLost, CommandError, KimiError, ServerFailure, StoreError, Unqueueable
-from kimi_magic.jobs.account import Account
-from kimi_magic.jobs.keeping import FAILED, IN_FLIGHT, PENDING, Answered, Batch, Counts, Item, Keeping, Kept, Lost
-from kimi_magic.jobs.lanes import Came, whole
+from kimi_magic.errors import CommandError, StoreError
+from kimi_magic.jobs.holding import LOOKS, Holding
+from kimi_magic.jobs.keeping import Lost
+from kimi_magic.jobs.kept import IN_FLIGHT, PENDING, Counts, Item, Kept, Taken
 from kimi_magic.jobs.meter import Rate, expected
-from kimi_magic.jobs.plan import Plan
 from kimi_magic.jobs.purse import Purse
-from kimi_magic.jobs.remote import Submitted, Took
-from kimi_magic.jobs.standing import ENDED, Estimate, Standing, State
-from kimi_magic.jobs.supply import Supply
-from kimi_magic.jobs.verdict import Judge, Verdict
+from kimi_magic.jobs.standing import ENDED, Standing, State
 
 __all__ = ["Work"]
 
 _RENEWED = 8.0
 """Seconds after which a lease is renewed where nothing else was written."""
-_LOOKS = 1.0
-"""Seconds between two looks at a job that another kernel has."""
-_LONGEST_WAIT = 60.0
-_ENOUGH = 2_000
-"""Answers entered at once, at most."""
 _BUDGET = "The budget is reached: {} is spent. retry() with a higher one goes on."
 
-Heard = Came | Submitted | Took
 
-
-class Work:
+class Work(Holding):
     """A job that this kernel works on, or watches while another one does. Used on the runner's thread alone."""
 
-    def __init__(self, keeping: Keeping, kept: Kept, plan: Plan, wake: Callable[[], None]) -> None:
-        self._keeping, self._wake = keeping, wake
-        self.kept, self.plan = kept, plan
-        self.owned = False
-        self.estimate: Estimate | None = None
-        self._heard: deque[Heard] = deque()
-        self._answers: list[Answered] = []
-        self._trouble = self._locked = self._stop = ""
-        self._pause, self._until = 0.0, 0.0
-        self._cursor = 0
-        self._looked = self._written = 0.0
-        self._began = time.monotonic()
-        self._asked = 0
-        self._dirty = False
-        self.rate = Rate()
-        self.judge = Judge(plan.spec.model, plan.charged, plan.out, bool(plan.spec.schema))
-        self._account = Account(plan, kept, keeping.kernel)
-        self.supply: Supply | None = None
-        self._purse: Purse | None = None
-
-    # Taking it up and letting go
-
-    def take_up(self) -> bool:
-        """Take the job where no other kernel has it, as it stands in the store; what was in flight is sent again."""
-        number = self.kept.number
-        if not self._keeping.acquire(number):
-            return False
-        found = self._keeping.find(self.kept.id)
-        if found is None:
-            return False
-        self._keeping.step(lambda connection: self._keeping.put_back(connection, number))
-        for batch in self._keeping.batches(number):
-            if not batch.request:
-                self._keeping.step(partial(self._keeping.put_back, number=number, batch=batch.number))
-        self.kept = replace(found, counts=self._keeping.count(number, found.round), remark="")
-        self.supply = Supply(self.plan, self.judge, found.lane, self._tell)
-        self._purse = Purse(self.plan.books, found.budget, self.plan.budget, found.cost or 0.0)
-        for batch in self._keeping.batches(number):
-            for item in self._keeping.in_batch(number, batch.number):
-                self._purse.admits(item, self._bound(item), always=True)
-            self.supply.remote.adopt(batch)
-        self.owned, self._cursor, self._dirty = True, 0, True
-        self._trouble, self._until, self._pause = "", 0.0, 0.0
-        return True
-
     def let_go(self) -> None:
-        """End what is on its way here; another kernel, or a later one, may go on."""
-        if self.supply is not None:
-            self.supply.close()
-        if self._purse is not None:
-            self._purse.close()
-        self._heard.clear()
-        if self.owned:
-            self.owned = False
-            try:
-                if self._answers:
-                    self._write(0)
-                self._keeping.release(self.kept.number)
-            except (StoreError, Lost):
-                pass
-        self._answers.clear()
-
-    def recount(self) -> None:
-        """Take note that rows were added, or failed ones made pending again."""
-        kept = self._keeping.find(self.kept.id) or self.kept
-        counts = self._keeping.count(kept.number, kept.round)
-        self.kept = replace(self.kept, round=kept.round, counts=counts)
-        self._cursor, self._dirty = 0, True
-
-    def open(self, *, lane: str, budget: float | None, pilot: int) -> None:
-        """Begin to ask what is missing; with a pilot of so many items first. Nothing, where another kernel has it."""
-        if not self.owned and not self.take_up():
-            return
-        self.recount()
-        counts = self.kept.counts
-        missing = counts.items - counts.answered
-        state: State = "done" if not missing else "pilot" if pilot else "running"
-        ended = self.kept.ended if state == "done" else None
-        target = counts.answered + pilot if pilot else 0
-        self._put(replace(self.kept, state=state, ended=ended, remark="", lane=lane, budget=budget, pilot=target))
-        self._supply.asked = lane
-        if self._purse is not None:
-            self._purse.budget = budget
-        if state == "done":
-            self.let_go()
-
-    def _put(self, kept: Kept) -> None:
-        self._keeping.step(lambda connection: self._keeping.hold(connection, kept))
-        self.kept, self._dirty, self._written = kept, True, time.monotonic()
+        """End what is on its way here, and enter what came; another kernel, or a later one, may go on."""
+        if self.owned and self._inbox.answers:
+            with suppress(StoreError, Lost):  # what came is asked again
+                self._write(0)
+        super().let_go()
 
     # One turn
-
-    def _tell(self, heard: Heard) -> None:
-        self._heard.append(heard)
-        self._wake()
 
     def turn(self) -> float:
         """Do what can be done now; give the seconds until the next turn, where nothing wakes the runner before."""
@@ -146,173 +46,58 @@ class Work:
             return float("inf")
         try:
             if not self.owned and not self._comes_back():
-                return _LOOKS
+                return LOOKS
             if self.kept.state == "asking":
                 return self._waits_for_user()
             return self._turn()
         except Lost:
             self._lose()
-            return _LOOKS
+            return LOOKS
         except StoreError as error:
             self._locked = f"{error.message} {error.hint}".strip()
-            return _LOOKS
+            return LOOKS
 
     def _waits_for_user(self) -> float:
         if time.monotonic() - self._written > _RENEWED:
             self._hold("asking", "")
         return _RENEWED
 
-    def _comes_back(self) -> bool:
-        """See how a job stands that another kernel has, and take it where that is gone."""
-        now = time.monotonic()
-        if now - self._looked < _LOOKS:
-            return False
-        self._looked = now
-        found = self._keeping.find(self.kept.id)
-        if found is None:
-            return False
-        if found.state in ENDED:
-            self.kept = found
-            return False
-        self.kept = found
-        return found.free and self.take_up()
-
-    def _lose(self) -> None:
-        """Another kernel took the job while this one slept."""
-        self.owned = False
-        if self.supply is not None:
-            self.supply.close()
-        if self._purse is not None:
-            self._purse.close()
-        self._answers.clear()
-        self._heard.clear()
-
     def _turn(self) -> float:
-        supply = self._supply
-        while self._heard and len(self._answers) < _ENOUGH:
-            self._hear(self._heard[0])
-            self._heard.popleft()
-        if self._stop:
-            self._end("stopped", self._stop)
+        supply, inbox = self._supply, self._inbox
+        inbox.hear(supply)
+        if inbox.stop:
+            self._end("stopped", inbox.stop)
             return float("inf")
         supply.remote.poll()
         most, drained, refused = self._most(), False, False
-        if most or self._answers or self._dirty or time.monotonic() - self._written > _RENEWED:
+        if most or inbox.answers or self._dirty or time.monotonic() - self._written > _RENEWED:
             drained, refused = self._write(most)
-        if self._heard:
+        if not inbox.empty:
             return 0.0
         if supply.idle:
             self._settle(drained=drained, refused=refused)
         elif supply.asked == "concurrent" and not supply.flying and self.kept.counts.pending <= 0:
-            self._withdraw()
+            inbox.withdraw(supply.remote.batches[0], supply)  # that lane is wanted, and all else is done
+            return 0.0
         if self._dirty:
             return 0.0
         if self.kept.state in ENDED or self.kept.state == "asking":
             return float("inf")
-        later = [self._until - time.monotonic()] if self._until else []
-        return max(0.02, min([supply.due, _RENEWED, *later]))
-
-    @property
-    def _supply(self) -> Supply:
-        assert self.supply is not None  # noqa: S101  # made with the lease
-        return self.supply
+        return max(0.02, min(supply.due, _RENEWED, inbox.waits or _RENEWED))
 
     def _most(self) -> int:
         """How many items may be sent now."""
         if self.kept.counts.pending <= 0 and self._cursor:
             return 0
-        if self._until > time.monotonic():
+        if self._inbox.waits:
             return 0
         room = self._supply.room
         if self.kept.state == "pilot":
             out = self._supply.flying + sum(batch.items for batch in self._supply.remote.batches)
-            room = min(room, self.kept.pilot - self.kept.counts.answered - len(self._answers) - out)
+            room = min(room, self.kept.pilot - self.kept.counts.answered - len(self._inbox.answers) - out)
         return max(0, room)
 
-    # What came
-
-    def _hear(self, heard: Heard) -> None:
-        match heard:
-            case Came():
-                self._judge(heard)
-            case Submitted():
-                self._submitted(heard)
-            case Took(batch, polled, error):
-                if error is not None and not isinstance(error, BatchLost):
-                    self._wait(error.message if isinstance(error, KimiError) else str(error))
-                    self._supply.remote.later(batch)
-                elif polled is not None and polled.status in ("queued", "running"):
-                    self._trouble, self._until = "", 0.0
-                    self._supply.remote.later(batch)
-                else:
-                    self._finished(heard)
-
-    def _judge(self, came: Came) -> None:
-        verdict = self.judge.of(came)
-        self._answers.append(verdict.answered)
-        self._take(verdict)
-
-    def _take(self, verdict: Verdict) -> None:
-        self._stop = self._stop or verdict.stops
-        if verdict.waits:
-            self._wait(verdict.waits)
-        elif verdict.answered.usage is not None:
-            self._trouble, self._until, self._pause = "", 0.0, 0.0
-
-    def _submitted(self, event: Submitted) -> None:
-        number = self.kept.number
-        if event.error is None:
-            self._keeping.submitted(event.batch.number, event.request)
-            self._supply.took(event)
-            return
-        self._not_answered(event.batch, self._keeping.in_batch(number, event.batch.number), event.error)
-
-    def _finished(self, event: Took) -> None:
-        """Judge every item of a batch that is done, failed or lost."""
-        batch = event.batch
-        items = {item.n: item for item in self._keeping.in_batch(self.kept.number, batch.number)}
-        order = list(items.values())
-        if event.polled is not None and event.polled.status == "done":
-            for answer in event.polled.answers:
-                place = answer.index if 0 <= answer.index < len(order) and len(order) == batch.items else -1
-                n = self._supply.number(answer.reference)
-                if n is None and not answer.reference and place >= 0:
-                    n = order[place].n
-                item = items.pop(n, None) if n is not None else None
-                if item is None:
-                    continue
-                failed = refusals.error_of(answer.failure) if answer.failure is not None else None
-                self._judge(Came(item, error=failed) if failed else whole(item, answer.events))
-            missing: KimiError = ServerFailure("The queue gave no answer for it.")
-        elif event.polled is not None and event.polled.failure is not None:
-            missing = refusals.error_of(event.polled.failure)
-        else:
-            missing = BatchLost("The service has forgotten the batch.")
-        if items:
-            self._not_answered(batch, list(items.values()), missing)
-        self._supply.remote.drop(batch)
-
-    def _not_answered(self, batch: Batch, items: Sequence[Item], error: Exception) -> None:
-        """Judge the items of a batch that came to nothing, or send them again in another way."""
-        judged = self._supply.took(Submitted(batch, "", error))
-        for item in items:
-            if judged:
-                self._judge(Came(item, error=_of_submission(error)))
-            else:
-                self._answers.append(Answered(item.n, PENDING, told=item.told, tried=False))
-
-    def _wait(self, trouble: str) -> None:
-        """Send nothing for a while, longer each time."""
-        if self._until <= time.monotonic():
-            self._pause = min(_LONGEST_WAIT, 2 * self._pause or 0.5)
-            self._until = time.monotonic() + self._pause
-        self._trouble = trouble
-        self._dirty = True
-
     # The transaction
-
-    def _bound(self, item: Item) -> float:
-        return self.plan.requests.bound(item.question, item.told) if self.plan.charged else 0.0
 
     def _write(self, most: int) -> tuple[bool, bool]:
         """Enter what came and what is sent next; then send it.
@@ -335,15 +120,15 @@ class Work:
             purse.give_back(held)
             held.clear()
             supply.begin()
-            taken = keeping.settle(connection, number, self._answers) if self._answers else []
+            taken = keeping.settle(connection, number, self._inbox.answers) if self._inbox.answers else []
             items: Sequence[Item] = []
-            batch, cursor = None, 0 if any(one.state == PENDING for one, *_ in taken) else self._cursor
+            batch, cursor = None, min([self._cursor, *(one.n - 1 for one, *_ in taken if one.state == PENDING)])
             if most:
                 items, batch, cursor = keeping.claim(
                     connection, number, self.kept.round, cursor, most, takes, queue=supply.queue
                 )
             ledger = self._account.enter(connection, taken, items, self.kept.notebook)
-            kept = self._with(taken, items, batch)
+            kept = replace(self.kept.after(taken, items, batch), lane=supply.asked)
             keeping.hold(connection, kept)
             return taken, items, batch, cursor, kept, ledger
 
@@ -363,43 +148,14 @@ class Work:
             return False, False
         return bool(most) and not items and not purse.refused, purse.refused
 
-    def _after(self, taken: Sequence[tuple[Answered, int, int, int]], kept: Kept, purse: Purse) -> None:
+    def _after(self, taken: Sequence[Taken], kept: Kept, purse: Purse) -> None:
         """Take over what is written down now."""
         self.kept, self._dirty, self._written, self._locked = kept, False, time.monotonic(), ""
-        self._answers.clear()
+        self._inbox.answers.clear()
         purse.spent = kept.cost or 0.0
         purse.give_back(answered.n for answered, *_ in taken)
-        self._supply.flying -= sum(state == IN_FLIGHT and not batch for _, _, batch, state in taken)
         if done := sum(copies for answered, copies, *_ in taken if answered.state > IN_FLIGHT):
             self.rate.add(done)
-
-    def _with(
-        self, taken: Sequence[tuple[Answered, int, int, int]], items: Sequence[Item], batch: Batch | None
-    ) -> Kept:
-        """Give how the job stands after these outcomes, and with these items sent."""
-        counts = self.kept.counts
-        by = {name: getattr(counts, name) for name in ("pending", "queued", "running", "done", "failed", "answered")}
-        usage, cost = self.kept.usage, self.kept.cost
-        for answered, copies, queued, state in taken:
-            by["pending" if state == PENDING else "queued" if queued else "running"] -= copies
-            by["pending" if answered.state == PENDING else "failed" if answered.state == FAILED else "done"] += copies
-            by["answered"] += answered.state > IN_FLIGHT
-            if answered.usage is not None:
-                usage += answered.usage
-            if answered.cost is not None:
-                cost = (cost or 0.0) + answered.cost
-        sent = sum(item.copies for item in items)
-        by["pending"] -= sent
-        by["queued" if batch is not None else "running"] += sent
-        return replace(self.kept, counts=replace(counts, **by), usage=usage, cost=cost, lane=self._supply.asked)
-
-    def _withdraw(self) -> None:
-        """Ask one by one what the queue still has, when that lane is wanted and all else is done: the oldest first."""
-        batch = self._supply.remote.batches[0]
-        items = self._keeping.in_batch(self.kept.number, batch.number)
-        self._supply.remote.drop(batch)
-        self._answers += [Answered(item.n, PENDING, told=item.told, tried=False) for item in items]
-        self._dirty = True
 
     # The end, or the pilot's
 
@@ -411,7 +167,7 @@ class Work:
             self._end("stopped", _BUDGET.format(dollars(self.kept.cost or 0.0)))
         elif self.kept.state == "pilot" and self.kept.counts.answered >= self.kept.pilot and self._left:
             self._ask()
-        elif drained or (self.kept.counts.pending <= 0 and self._until <= time.monotonic()):
+        elif drained or (self.kept.counts.pending <= 0 and not self._inbox.waits):
             if self._cursor:
                 self._cursor, self._dirty = 0, True  # once more from the beginning
             else:
@@ -431,15 +187,11 @@ class Work:
         else:
             self._end("cancelled", "The pilot is done, and yes=False.")
 
-    def _hold(self, state: State, remark: str) -> None:
-        self._put(replace(self.kept, state=state, remark=remark, lane=self._supply.asked))
-
     def _end(self, state: State, remark: str) -> None:
         """End it: what is in flight here is put back, the lease given back. What came is written down before."""
         supply, number = self._supply, self.kept.number
-        while self._heard:
-            self._hear(self._heard.popleft())
-        if self._answers:
+        while not self._inbox.empty or self._inbox.answers:
+            self._inbox.hear(supply)
             self._write(0)
         kept = replace(self.kept, state=state, remark=remark, ended=time.time(), lane=supply.asked)
 
@@ -452,8 +204,6 @@ class Work:
             return ended
 
         self.kept = self._keeping.step(write)
-        self._stop = self._trouble = ""
-        supply.close()
         self.let_go()
 
     def fail(self, error: Exception) -> None:
@@ -462,6 +212,23 @@ class Work:
         self.kept = replace(self.kept, state="stopped", remark=f"{type(error).__name__}: {error}")
 
     # What the user wants
+
+    def open(self, *, lane: str, budget: float | None, pilot: int) -> None:
+        """Begin to ask what is missing; with a pilot of so many items first. Nothing, where another kernel has it."""
+        if not self.owned and not self.take_up():
+            return
+        self.recount()
+        counts = self.kept.counts
+        missing = counts.items - counts.answered
+        state: State = "done" if not missing else "pilot" if pilot else "running"
+        ended = self.kept.ended if state == "done" else None
+        target = counts.answered + pilot if pilot else 0
+        self._put(replace(self.kept, state=state, ended=ended, remark="", lane=lane, budget=budget, pilot=target))
+        self._supply.asked = lane
+        if self._purse is not None:
+            self._purse.budget = budget
+        if state == "done":
+            self.let_go()
 
     def cancel(self) -> None:
         """Send nothing more."""
@@ -488,7 +255,7 @@ class Work:
         self._put(replace(self.kept, state="running", ended=None, remark="", budget=budget))
         if self._purse is not None:
             self._purse.budget = budget
-        self._began, self.rate, self._stop = time.monotonic(), Rate(), ""
+        self._began, self.rate = time.monotonic(), Rate()
 
     def choose(self, lane: str) -> None:
         """Change the lane; what is on its way stays there."""
@@ -499,12 +266,22 @@ class Work:
         self._require()
         self._supply.asked, self._dirty = lane, True
 
-    def _require(self) -> None:
-        """Have the job, or raise CommandError."""
-        if not self.owned and not self.take_up():
-            raise CommandError("Another kernel works on this job.", hint="Cancel it there, or wait until it is done.")
+    def hint(self, requests: Collection[str]) -> list[str]:
+        """Ask soon about batches that have ended; give those that are this job's."""
+        return self.supply.remote.hint(requests) if self.supply is not None and self.owned else []
+
+    def not_notified(self, trouble: str) -> None:
+        """Take note why no notices of batches come; empty where they do."""
+        self._unheard = trouble
+        if trouble and self.supply is not None:
+            self.supply.remote.alone()
 
     # How it stands
+
+    @property
+    def batches(self) -> bool:
+        """Whether batches of it are at the service."""
+        return self.supply is not None and self.owned and bool(self.supply.remote.batches)
 
     @property
     def lane(self) -> str:
@@ -522,8 +299,10 @@ class Work:
         if self.supply is not None and self.owned:
             began = min((batch.began for batch in self.supply.remote.batches), default=None)
             oldest = None if began is None else max(0.0, time.time() - began)
-            remark = self._locked or self._trouble or remark or self.supply.remark
-            state = "waiting" if (self._locked or self._trouble) and state in ("running", "pilot") else state
+            remark = (
+                self._locked or self._inbox.trouble or remark or self.supply.remark or (self._unheard if began else "")
+            )
+            state = "waiting" if (self._locked or self._inbox.trouble) and state in ("running", "pilot") else state
         elif state not in ENDED:
             state = "elsewhere"
         rate = self.rate.value if kept.ended is None else 0.0
@@ -534,12 +313,3 @@ class Work:
             counts.rows - counts.items, kept.began, kept.ended, oldest, rate, left / rate if rate else None,
             kept.usage, kept.cost, kept.budget, self.estimate,
         )  # fmt: skip
-
-
-def _of_submission(error: Exception) -> Exception:
-    """Say what a failed submission means for its items: which of them are wrong is not known."""
-    if isinstance(error, Unqueueable):
-        from kimi_magic.errors import SettingError
-
-        return SettingError(error.message, hint='job.lane = "concurrent", then job.retry(), asks one by one.')
-    return error

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from itertools import chain, takewhile
+from itertools import chain
 from typing import Any
 
 from . import faults, queue_faults
@@ -149,17 +149,23 @@ class Scripted:
         if not affinity:
             return 0
         earlier = self.prompts[affinity]
-        blocks = max((shared_blocks(prompt, other) for other in earlier), default=0)
+        blocks = 0
+        for other in earlier:
+            blocks = shared_blocks(prompt, other, blocks)
         earlier.append(prompt)
         del earlier[:-REMEMBERED]
         return min(blocks, (tokens - 1) // BLOCK) * BLOCK
 
 
-def shared_blocks(one: str, other: str) -> int:
-    """Return how many whole blocks the two begin with in common."""
+def shared_blocks(one: str, other: str, least: int) -> int:
+    """Return how many whole blocks the two begin with in common; `least` where it is fewer than that."""
     size = BLOCK * TOKEN
-    ends = range(size, min(len(one), len(other)) + 1, size)
-    return sum(1 for _ in takewhile(lambda end: one[end - size : end] == other[end - size : end], ends))
+    most = min(len(one), len(other)) // size
+    shared = least
+    if one.startswith(other[: (least + 1) * size]):
+        while shared < most and one.startswith(other[shared * size : (shared + 1) * size], shared * size):
+            shared += 1
+    return shared
 
 
 def serialised(ask: Ask) -> str:

@@ -15,16 +15,14 @@ import httpx
 
 __all__ = ["Clients"]
 
-_LONGEST_REST = 30.0
-_LIMITS = httpx.Limits(max_connections=1, keepalive_expiry=_LONGEST_REST)
-
 
 class Clients:
-    """Gives clients, the last used first; one is closed when it was not needed for half a minute."""
+    """Gives clients, the last used first; one that was not needed for `rest` seconds is closed."""
 
-    def __init__(self, *, https: bool, trust_env: bool) -> None:
+    def __init__(self, *, https: bool, trust_env: bool, rest: float = 30.0) -> None:
         self._https = https
         self._trust_env = trust_env
+        self._rest = rest
         self._context: ssl.SSLContext | None = None
         self._resting: list[tuple[float, httpx.AsyncClient]] = []
         self._all: set[httpx.AsyncClient] = set()
@@ -38,7 +36,7 @@ class Clients:
         finally:
             if client in self._all:
                 self._resting.append((time.monotonic(), client))
-            while self._resting and self._resting[0][0] < time.monotonic() - _LONGEST_REST:
+            while self._resting and self._resting[0][0] < time.monotonic() - self._rest:
                 unused = self._resting.pop(0)[1]
                 self._all.discard(unused)
                 await unused.aclose()
@@ -47,7 +45,8 @@ class Clients:
         if self._context is None:
             # An empty context trusts nobody and costs nothing; a real one costs 60 ms, which plain http need not pay.
             self._context = ssl.create_default_context() if self._https else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        client = httpx.AsyncClient(verify=self._context, trust_env=self._trust_env, limits=_LIMITS)
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=self._rest)
+        client = httpx.AsyncClient(verify=self._context, trust_env=self._trust_env, limits=limits)
         self._all.add(client)
         return client
 

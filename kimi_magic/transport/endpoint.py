@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from kimi_magic import wire
 from kimi_magic.errors import SettingError
@@ -77,10 +78,12 @@ class Endpoint:
         return self.dialect == "run"
 
     def messages(self, queue: str) -> str:
-        """The URL of the messages of one of the account's Cloudflare Queues; raises SettingError outside of one."""
+        """The URL of the messages of one of the account's Cloudflare Queues; raises SettingError where it has none."""
         if not self.account:
             raise SettingError("Cloudflare Queues belong to a Cloudflare account.", hint="%kimi use cloudflare")
-        return f"{self.account}/queues/{quote(queue, safe='')}/messages"
+        if not re.fullmatch(r"[\w-]+", queue, re.ASCII):
+            raise SettingError(f"{queue!r} is not the id of a queue.", hint="`npx wrangler queues list` shows the ids.")
+        return f"{self.account}/queues/{queue}/messages"
 
     def address(self, model: str) -> str:
         """The URL for a request to `model`."""

@@ -107,7 +107,7 @@ class HttpTransport:
                     code=error.code,
                     request_id=error.request_id,
                 ) from None
-            if isinstance(error, RequestRefused):
+            if isinstance(error, RequestRefused) and error.code is not None:
                 failure = wire.Failure(error.message, error.code, error.status, error.request_id)
                 return batch.Polled("failed", (), failure)
             raise
@@ -212,10 +212,13 @@ def _only(connect: float) -> httpx.Timeout:
 
 
 def _lost(error: ServiceError) -> bool:
-    """Whether it is the batch that is unknown; how the service says so is not documented (wire.md §12)."""
-    if error.code is None or isinstance(error, RequestRefused):
-        return error.status in _GONE or bool(_LOST.search(error.message))
-    return False
+    """Whether it is the batch that is unknown; how the service says so is not documented (wire.md §12).
+
+    A page of some proxy is no such word: what is taken for lost is sent, and paid, again.
+    """
+    if error.message.startswith(wire.NO_JSON) or not (error.code is None or isinstance(error, RequestRefused)):
+        return False
+    return error.status in _GONE or bool(_LOST.search(error.message))
 
 
 def _network_error(exc: httpx.HTTPError, host: str, *, heard: bool) -> KimiError:
