@@ -37,5 +37,8 @@ def measure() -> Iterator[Figure]:
 
 def guide() -> str:
     """Write the system message."""
-    rules = (f"{n}. A review that speaks of topic {n} belongs to class {n % 7}, whatever it says of price." for n in range(_RULES))
+    rules = (
+        f"{n}. A review that speaks of topic {n} belongs to class {n % 7}, whatever it says of price."
+        for n in range(_RULES)
+    )
     return "Classify reviews by these rules.\n" + "\n".join(rules)

@@ -5,9 +5,9 @@ each fifth kill after it was called: rows are being entered, sent, answered, or 
 another is begun, until there were enough kills; its last process is left alone. Then every row must have its own reply,
 once.
 
-What was in flight at each kill is read from the store: of the queue's lane, items of a batch whose id was not known yet.
-How often each row was sent tells the server's log. Paid twice is each sending but a row's first; more than a row has
-been in flight at kills is too many.
+What was in flight at each kill is read from the store: in the queue's lane, the items of a batch whose id was not known
+yet. How often each row was sent is read from the server's log. Paid twice is each sending but a row's first; more of
+them than the row was in flight at kills are too many.
 """
 
 from __future__ import annotations

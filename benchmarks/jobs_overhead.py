@@ -1,8 +1,8 @@
 """What each row of a job costs in our process when the queue answers it: encode, keep, decode, check, dataframe.
 
-CPU time of the process that asks, all its threads, from before `map` to after `df`, by the rows; replies are typed. The
-server is a process of its own, whose time does not count. Then the same with 1,000,000 rows (`KIMI_BENCH_ROWS`), for its
-memory: the peak of the process, the dataframe that is mapped and the result included.
+CPU time of the process that asks, all its threads, from before `map` to after `df`, for each row; replies are typed.
+The server is a process of its own, whose time does not count. Then the same with 1,000,000 rows (`KIMI_BENCH_ROWS`),
+for its memory: the peak of the process, the dataframe that is mapped and the result included.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def measure() -> Iterator[Figure]:
     """Give the time of a row, and the memory."""
     few = _asked(ROWS)
     each = few.cpu / ROWS * 1e6
-    yield Figure(f"Our own time for a row of {ROWS:,}, queue lane, CPU", f"{each:.0f} µs", "", None, "150 µs", each <= CHEAP)
+    yield Figure(
+        f"Our own time for a row of {ROWS:,}, queue lane, CPU", f"{each:.0f} µs", "", None, "150 µs", each <= CHEAP
+    )
     many = _asked(MANY)
     yield Figure(
         f"A map of {MANY:,} rows, queue lane, memory",

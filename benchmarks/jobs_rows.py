@@ -1,9 +1,8 @@
 """100,000 rows through the concurrent lane, asked at the scripted server, from `map` to the finished dataframe.
 
-Both share the machine: the server is a process of its own, and what it needs for an answer counts. Memory is the peak of
-the whole process that asks, with pandas, the rows and the result. The peer is bespokelabs-curator with the same question
-of 5,000 rows, after which its rate does not change any more, at a fresh server of the same kind; as many requests at a
-time as ours.
+The server is a process of its own on the same machine, and the time that it takes counts. Memory is the peak of the
+whole process that asks, with pandas, the rows and the result. The peer is bespokelabs-curator with the same question,
+of 5,000 rows only, at a fresh server of the same kind, with as many requests at a time as ours.
 """
 
 from __future__ import annotations
@@ -32,7 +31,12 @@ def measure() -> Iterator[Figure]:
     name = f"A map of {ROWS:,} rows, concurrent lane"
     peer = f"curator, {PEERS:,} rows"
     yield Figure(
-        f"{name}, end to end", f"{rate:,.0f} rows/s", f"{peers:,.0f} rows/s {peer}", rate / peers, "500 rows/s", rate >= FAST
+        f"{name}, end to end",
+        f"{rate:,.0f} rows/s",
+        f"{peers:,.0f} rows/s {peer}",
+        rate / peers,
+        "500 rows/s",
+        rate >= FAST,
     )
     yield Figure(
         f"{name}, memory",
