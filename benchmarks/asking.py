@@ -39,7 +39,7 @@ class Wanted:
 class Asked:
     """What came of it.
 
-    `seconds` and `cpu` (in seconds, all threads) are from before `map` to after `df`; `begun` is the time until `map` has
+    `seconds` and `cpu` (seconds, all threads) are from before `map` to after `df`; `begun` is the time until `map` has
     returned. `megabytes` is the peak of the whole process, input and result included. `good` rows have a reply, the
     right one where `typed`; `input` and `cached` are tokens.
     """

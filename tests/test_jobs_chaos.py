@@ -95,6 +95,13 @@ import kimi_magic
 rows = [{{"text": f"<<first 0.05>><<say {{n}}>>"}} for n in range(60)]
 job = kimi_magic.map(rows, "Repeat: {{{{ text }}}}", lane={lane!r}, concurrency=4, system={system!r}, rerun="replay")
 """
+UNDER_WAY = """
+from kimi_magic import kernel
+TAKEN = "SELECT 1 FROM job_batch JOIN job ON job.number = job WHERE id = ? AND request != ''"
+while not (job.standing.done or kernel.ledger().read(lambda c: c.execute(TAKEN, (job.id,)).fetchall())):
+    job.wait(0.05)
+"""
+"""Waits until a row is answered, or a batch is taken and its id written down."""
 
 
 @pytest.mark.parametrize(("lane", "now"), [("queue", True), ("concurrent", True), ("concurrent", False)])
@@ -107,7 +114,7 @@ def test_a_kernel_is_restarted_in_the_middle_and_the_job_comes_to_its_end(
 ) -> None:
     code = MAP.format(lane=lane, system=f"restarted {time.time()}")
     with Kernel(environment, tmp_path) as kernel:
-        begun = kernel.run(f"{code}\nwhile not job.standing.{'queued' if lane == 'queue' else 'done'}: job.wait(0.05)")
+        begun = kernel.run(code + UNDER_WAY)
         assert begun.ok, begun.text
         id_, state, before = kernel.value("(job.id, job.standing.state, job.standing.done)")
         assert state == "running"
