@@ -189,6 +189,11 @@ class Asking:
         return self.draft.reply
 
     @property
+    def turn(self) -> Turn:
+        """The turn that the reply completes."""
+        return replace(self._plan.turn, reply=self.reply)
+
+    @property
     def arriving(self) -> bool:
         """Whether it has not ended, and is not running tools either."""
         return not self._closed and self._running is None

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
     from kimi_magic.tools.toolbox import Toolbox
-    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Queueing
+    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Queueing, Transport
     from kimi_magic.wire import Request
 
 __all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
@@ -418,10 +419,16 @@ def journal(values: Settings | None = None) -> Journal:
     return kept
 
 
-def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
+def _replay(
+    values: Settings, where: Place, confirm: Callable[[str], bool | None]
+) -> Callable[[Request], Replay | None]:
     """Make the look-up of a request in the journal; it asks the user where that is the policy."""
     kept, who, paced = journal(values), _answering(values, where), values.replay_pace == "recorded"
-    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced, **who)
+    return lambda request: kept.replay(request, values.rerun, confirm, paced=paced, **who)
+
+
+def _nobody(recorded: str) -> None:  # as _confirm
+    """Ask nobody."""
 
 
 def _answering(values: Settings, where: Place) -> dict[str, str]:
@@ -543,8 +550,13 @@ def ask(
     name: str = "",
     tools: Toolbox | None = None,
     out: Output | None = None,
+    later: Callable[[Queueing], Transport] | None = None,
 ) -> Asking:
-    """Send a question with these settings and give its events; see Session.ask for what it raises."""
+    """Send a question with these settings and give its events; see Session.ask for what it raises.
+
+    `later` stands in front of the transport of a question that is a job's: nobody is asked anything for it, and it
+    waits for no other question.
+    """
     from kimi_magic.context.gathering import Gathered
 
     where = place(values)
@@ -554,10 +566,11 @@ def ask(
     chosen = model(values, where)
     if out is not None and values.effort is None and chosen.thinking != "always":
         values = replace(values, effort="off")  # thinking and a schema do not go together (wire.md §6.2)
+    carrier: Transport = transport(values, where) if later is None else later(transport(values, where))
     return current().ask(
         gathered.message,
         _guarded(values),
-        journal(values).recording(transport(values, where), **_answering(values, where)),
+        journal(values).recording(carrier, **_answering(values, where)),
         chosen,
         items=gathered.items + _declared(tools),
         new=new,
@@ -566,12 +579,13 @@ def ask(
         badges=where.badges,
         charged=where.charged,
         endpoint=address(values, where),
-        record=_record,
+        record=partial(_record, kind="question" if later is None else "job"),
         origin=_somewhere(origin),
         name=name,
-        replay=_replay(values, where),
+        replay=_replay(values, where, _confirm if later is None else _nobody),
         tools=tools,
         out=out,
+        apart=later is not None,
     )
 
 
@@ -633,7 +647,7 @@ def address(values: Settings, where: Place) -> str:
     return urlsplit(values.api_base if where.name == "cloudflare" else where.name).hostname or where.name
 
 
-def _record(sent: Sent) -> None:
+def _record(sent: Sent, kind: str) -> None:
     """Write down what leaves the kernel, before it does. A ledger that cannot be written keeps nobody from asking."""
     from kimi_magic.store import Egress
 
@@ -643,7 +657,7 @@ def _record(sent: Sent) -> None:
             time=time.time(),
             endpoint=sent.endpoint,
             model=sent.model,
-            kind="question",
+            kind=kind,
             source=item.source,
             what=item.kind,
             columns=item.columns,

@@ -16,6 +16,7 @@ from kimi_magic.errors import CommandError, NotRecorded
 if TYPE_CHECKING:
     from kimi_magic.jobs.job import Job
     from kimi_magic.jobs.keeping import Keeping
+    from kimi_magic.jobs.kept import Counts
     from kimi_magic.jobs.question import Question
     from kimi_magic.jobs.rows import Rows
     from kimi_magic.jobs.runner import Runner
@@ -138,11 +139,12 @@ def begin(
     asked = Question(question, rows.columns, kernel.guard())
     spec = _spec(values, question, asked, typed, out, before)
     plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes, runner=runner)
-    kept, source = _kept(runner, spec, rows, asked, only=values.rerun == "only")
-    job = Job(runner, kept, typed, source, planning.resume, planning.converse)
-    if values.rerun != "only":
-        runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot))
-    return job
+    only = values.rerun == "only"
+    with runner.beginning:
+        kept, source = _kept(runner, spec, rows, asked, only=only)
+        if not only:
+            runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot))
+    return Job(runner, kept, typed, source, planning.resume, planning.converse)
 
 
 def _output(out: Any, like: Any) -> Output | None:
@@ -227,23 +229,28 @@ def _kept(runner: Runner, spec: Spec, rows: Rows, asked: Question, *, only: bool
             "rerun = only sends nothing, and this map is not recorded.", hint="Run it once with rerun=replay."
         )
     kept = keeping.create(new)
-    joins = not keeping.acquire(kept.number)
+    here = runner.active(spec.id)
+    joins = here or not keeping.acquire(kept.number)
     try:
         round_ = kept.round if joins else keeping.begin_round(kept.number)
         places = _places(keeping, kept.number, round_, spec.id, rows, asked, joins=joins)
+        if only:
+            _require_answered(keeping.count(kept.number, round_))
     except BaseException:
-        if spec.id not in runner.works and not joins:
+        if not joins:
             keeping.release(kept.number)
         raise
-    if only:
-        counts = keeping.count(kept.number, round_)
+    if only and not joins:
         keeping.release(kept.number)
-        if missing := counts.items - counts.answered:
-            raise NotRecorded(
-                f"rerun = only sends nothing, and {missing:,} rows of this map are not recorded.",
-                hint="Run it once with rerun=replay.",
-            )
     return keeping.find(spec.id) or kept, Source(rows, places)
+
+
+def _require_answered(counts: Counts) -> None:
+    if missing := counts.items - counts.answered:
+        raise NotRecorded(
+            f"rerun = only sends nothing, and {missing:,} rows of this map are not recorded.",
+            hint="Run it once with rerun=replay.",
+        )
 
 
 def _places(
@@ -260,6 +267,8 @@ def _places(
                 key = start.copy()
                 key.update(text.encode("utf-8", "surrogatepass"))
                 keyed.append((key.hexdigest(), text))
+        if not joins:
+            keeping.renew(number)  # many rows take longer than a lease
         found = iter(keeping.add(number, round_, keyed, joins=joins) if keyed else ())
         places.extend(next(found) if text else 0 for text in texts)
     if not len(places):

@@ -110,7 +110,7 @@ def test_a_service_that_takes_no_schema_is_asked_in_json_mode(lane: str) -> None
 
 @pytest.mark.parametrize("lane", LANES)
 def test_one_row_that_is_refused_fails_alone(lane: str) -> None:
-    job = done([*say("a", "b"), {"text": "<<fault 8005>>"}, {"text": "<<fault 5004>>"}], lane=lane)
+    job = done([*say("a", "b"), {"text": "<<fault 5004>>"}, {"text": "<<fault 3006>>"}], lane=lane)
     assert (job.standing.done, job.standing.failed) == (2, 2), job.standing
     assert [one["row"] for one in job.errors] == [2, 3]
 
@@ -128,6 +128,27 @@ def test_the_same_map_again_sends_only_what_is_missing(seen: Seen) -> None:
     assert len(seen.all()) == 1
     assert second.df()["reply"].tolist() == ["b", "c", "a"]
     assert (second.standing.total, second.standing.done) == (3, 3)
+
+
+def test_other_rows_of_the_same_question_join_a_map_that_runs() -> None:
+    parts = [[{"text": f"<<first 0.05>><<say {n}-{m}>>"} for m in range(10)] for n in range(3)]
+    jobs = [
+        kimi_magic.map(part, ASK, lane="concurrent", concurrency=2, rerun="replay", system="parts") for part in parts
+    ]
+    assert len({job.id for job in jobs}) == 1
+    for n, job in enumerate(jobs):
+        assert job.wait(30).df()["reply"].tolist() == [f"{n}-{m}" for m in range(10)]
+
+
+def test_rows_that_are_no_longer_mapped_are_not_sent(seen: Seen) -> None:
+    slow = [{"text": f"<<first 0.2>><<say {n}>>"} for n in range(20)]
+    job = kimi_magic.map(slow, ASK, lane="concurrent", concurrency=1, rerun="replay", system="fewer")
+    job.wait(0.3)
+    job.cancel()
+    seen.clear()
+    few = done(slow[-2:], lane="concurrent", rerun="replay", system="fewer")
+    assert (few.standing.total, few.standing.done) == (2, 2)
+    assert len(seen.all()) == 2
 
 
 def test_rerun_always_is_a_new_job(seen: Seen) -> None:
@@ -267,7 +288,7 @@ def test_threads_of_an_executor_answer() -> None:
 
 def test_processes_of_an_executor_answer() -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        job = done([*say(*"abcdefgh"), {"text": "<<fault 8005>>"}], executor=executor, concurrency=4)
+        job = done([*say(*"abcdefgh"), {"text": "<<fault 5004>>"}], executor=executor, concurrency=4)
     assert job.df()["reply"].tolist()[:8] == list("abcdefgh")
     assert job.standing.failed == 1
 

@@ -60,6 +60,11 @@ class Job:
         failed = f", {now.failed:,} failed" if now.failed else ""
         return f"Job({self.id}, {now.state}, {now.done:,} of {now.total:,} rows{failed})"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002  # IPython's signature
+        from kimi_magic.jobs import page
+
+        return page.bundle(self.standing)
+
     @property
     def standing(self) -> Standing:
         """How the job stands now."""
@@ -139,16 +144,19 @@ class Job:
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until it ends or asks something, at most `timeout` seconds; Ctrl-C ends the waiting, not the job."""
+        from kimi_magic.jobs import bar
+
         until = None if timeout is None else time.monotonic() + timeout
-        while True:
-            now = self.standing
-            if now.over or now.state == "asking":
-                return self
-            left = _TICK if until is None else min(_TICK, until - time.monotonic())
-            if left <= 0:
-                return self
-            with self._runner.changed:
-                self._runner.changed.wait(left)
+        with bar.drawn(self.standing) as draw:
+            while True:
+                draw(now := self.standing)
+                if now.over or now.state == "asking":
+                    return self
+                left = _TICK if until is None else min(_TICK, until - time.monotonic())
+                if left <= 0:
+                    return self
+                with self._runner.changed:
+                    self._runner.changed.wait(left)
 
     def answer(self, *, yes: bool) -> Job:
         """Answer the question of the pilot (state asking): go on, or cancel."""

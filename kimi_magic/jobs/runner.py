@@ -38,6 +38,7 @@ class Runner:
         self.keeping = keeping
         self.works: dict[str, Work] = {}
         self.changed = threading.Condition()
+        self.beginning = threading.RLock()  # held while a map puts its rows into the store
         self._callbacks: dict[str, list[Callback]] = {}
         self._told: dict[str, tuple[float, Standing]] = {}
         self._paces: dict[str, Pace] = {}
@@ -74,6 +75,11 @@ class Runner:
             begin(work)
 
         self.do(take)
+
+    def active(self, id_: str) -> bool:
+        """Whether this kernel works on a job now."""
+        work = self.works.get(id_)
+        return work is not None and work.owned
 
     def do(self, errand: Callable[[], T]) -> T:
         """Run a function on the jobs' thread, between two turns, and give what it gives."""
