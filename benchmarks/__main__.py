@@ -24,6 +24,7 @@ NAMES = (
     "jobs_rows",
     "jobs_overhead",
     "jobs_kills",
+    "jobs_cached",
 )
 
 

@@ -31,7 +31,16 @@ class Server:
         always = {"KIMI_RERUN": "always"}
         self.environment = {"KIMI_LOCAL_URL": local.url, "KIMI_LOCAL_TOKEN": local.token, **always}
         self._log = local.url.removesuffix("/client/v4") + "/scripted/requests"
-        self._client = httpx.Client(headers={"authorization": f"Bearer {local.token}"})
+        self._client = httpx.Client(headers={"authorization": f"Bearer {local.token}"}, timeout=60)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Give the entries of all requests."""
+        entries: list[dict[str, Any]] = self._client.get(self._log).json()
+        return entries
+
+    def forget(self) -> None:
+        """Begin the log anew."""
+        self._client.delete(self._log).raise_for_status()
 
     def last(self, patience: float = 2.0) -> dict[str, Any]:
         """Give the entry of the last request, when it is closed or patience (in seconds) is at its end."""
