@@ -359,3 +359,11 @@ def test_a_private_column_is_refused_before_anything_is_sent(seen: Seen) -> None
     with pytest.raises(CommandError, match="private"):
         kimi_magic.map(frame, "{{ salary_of_hers }}")
     assert seen.all() == []
+
+
+def test_what_a_service_takes_no_schema_for_is_asked_so_only_once(seen: Seen) -> None:
+    refused = [{"text": f'<<say {{"mood": "good", "score": {n}}}>><<fault schema>>'} for n in range(3)]
+    done(refused, lane="concurrent", out=Mood)
+    seen.clear()
+    assert done(refused, lane="concurrent", out=Mood).standing.done == 3
+    assert [json.loads(str(one["body"]))["response_format"]["type"] for one in seen.all()] == ["json_object"] * 3
