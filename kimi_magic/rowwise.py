@@ -144,7 +144,7 @@ def begin(
     with runner.beginning:
         kept, source = _kept(runner, spec, rows, asked, only=only)
         if not only:
-            runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot))
+            runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot, yes=yes))
     return Job(runner, kept, typed, source, planning.resume, planning.converse)
 
 

@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from pydantic import BaseModel
 
 import kimi_magic
-from kimi_magic import kernel
+from kimi_magic import kernel as ours
 from kimi_magic.errors import CommandError, KimiError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Seen
+    from tests.harness.kernel import Kernel
 
 ASK = "Classify: {{ text }}"
 
@@ -142,14 +143,14 @@ def test_credentials_travel_in_the_task_and_show_nowhere(
     token = os.environ["KIMI_LOCAL_TOKEN"]
     here.delenv("KIMI_LOCAL_TOKEN")
     cluster.run(lambda: os.environ.pop("KIMI_LOCAL_TOKEN"))
-    kernel.configure("local_token", token)
+    ours.configure("local_token", token)
     try:
         made = kimi_magic.map(dd.from_pandas(moods(4), npartitions=2), ASK, lane="concurrent", folder=tmp_path)
         graph = made.__dask_graph__()
         shown = [repr(made), str(made), str(list(graph)), repr(graph), repr(made.expr), made.expr.tree_repr()]
         assert made.compute()["reply"].notna().all()
     finally:
-        kernel.configure("local_token", None)
+        ours.configure("local_token", None)
         cluster.run(lambda: os.environ.update(KIMI_LOCAL_TOKEN=token))
     assert len(seen.all()) == 4
     assert not any(token in text for text in shown)
@@ -184,12 +185,12 @@ def test_private_columns_stay_private_on_the_workers(here: pytest.MonkeyPatch, s
             kimi_magic.map(data, "{{ ssn }}")
         made = kimi_magic.map(data, ASK, folder=tmp_path)
         work = pickle.loads(pickle.dumps(made.expr.func))  # noqa: S301
-        kernel.guard().release(["ssn"])
+        ours.guard().release(["ssn"])
         with dask.config.set(scheduler="synchronous"):
             assert work(table)["reply"].tolist() == ["ok"] * 4
-        assert "ssn" in kernel.guard().names
+        assert "ssn" in ours.guard().names
     finally:
-        kernel.guard().release(["ssn"])
+        ours.guard().release(["ssn"])
     sent = str(seen.all())
     assert "[private: ssn]" in sent
     assert "78-05-112" not in sent
@@ -204,6 +205,14 @@ def test_a_series_without_a_scheduler_of_its_own_and_rows_that_are_left(
     assert found["reply"].tolist() == ["a", "b"]
     empty = kimi_magic.map(data[data == "x"], "{{ value }}").compute(scheduler="threads")
     assert list(empty.columns) == ["value", "reply", "kimi_error"]
+
+
+def test_a_cell_maps_a_dask_frame(kernel: Kernel) -> None:
+    kernel.run("import dask.dataframe as dd, pandas as pd")
+    kernel.run("data = dd.from_pandas(pd.DataFrame({'text': ['<<say a>>', '<<say b>>']}), npartitions=2)")
+    cell = kernel.run("%%kimi --map data found\nRepeat: {{ text }}")
+    assert cell.ok, cell.text
+    assert kernel.value("found.compute(scheduler='threads')['reply'].tolist()") == ["a", "b"]
 
 
 def test_a_cluster_can_be_the_executor(cluster: Client, seen: Seen) -> None:
