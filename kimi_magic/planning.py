@@ -58,6 +58,7 @@ def plan(
         out,
         answer,
         values.notify_queue,
+        kernel.current().schemaless,
     )
 
 

@@ -253,6 +253,26 @@ def test_a_job_is_found_again_by_its_id_without_its_data() -> None:
         kimi_magic.job("nothing")
 
 
+def test_a_job_of_a_closed_session_shows_what_it_has_and_says_how_to_go_on() -> None:
+    job = kimi_magic.map(
+        [{"text": f"<<first 0.2>><<say {n}>>"} for n in range(20)], ASK, lane="concurrent", concurrency=2
+    )
+    job.wait(0.5)
+    kernel.close()
+    assert len(job.df()) == job.standing.done < 20
+    with pytest.raises(CommandError, match="closed"):
+        job.wait()
+
+
+def test_a_view_that_fails_does_not_end_the_job() -> None:
+    def fail(standing: Standing) -> None:
+        raise ValueError(standing.id)
+
+    job = kimi_magic.map(say("a", "b"), ASK, lane="concurrent")
+    job.on_change(fail)
+    assert job.wait(20).df()["reply"].tolist() == ["a", "b"]
+
+
 def test_a_forgotten_job_is_gone() -> None:
     job = done(say("a"), lane="concurrent")
     job.forget()
@@ -339,3 +359,11 @@ def test_a_private_column_is_refused_before_anything_is_sent(seen: Seen) -> None
     with pytest.raises(CommandError, match="private"):
         kimi_magic.map(frame, "{{ salary_of_hers }}")
     assert seen.all() == []
+
+
+def test_what_a_service_takes_no_schema_for_is_asked_so_only_once(seen: Seen) -> None:
+    refused = [{"text": f'<<say {{"mood": "good", "score": {n}}}>><<fault schema>>'} for n in range(3)]
+    done(refused, lane="concurrent", out=Mood)
+    seen.clear()
+    assert done(refused, lane="concurrent", out=Mood).standing.done == 3
+    assert [json.loads(str(one["body"]))["response_format"]["type"] for one in seen.all()] == ["json_object"] * 3

@@ -44,7 +44,7 @@ class Holding:
         self._asked = 0
         self._dirty = False
         self.rate = Rate()
-        self.judge = Judge(plan.spec.model, plan.charged, plan.out, bool(plan.spec.schema))
+        self.judge = Judge(plan.spec.model, plan.host, plan.charged, plan.out, bool(plan.spec.schema), plan.schemaless)
         self._inbox = Inbox(keeping, kept.number, self.judge, wake)
         self._account = Account(plan, kept, keeping.kernel)
         self.supply: Supply | None = None

@@ -143,8 +143,14 @@ class Job:
     # What can be done
 
     def wait(self, timeout: float | None = None) -> Job:
-        """Wait until it ends or asks something, at most `timeout` seconds; Ctrl-C ends the waiting, not the job."""
+        """Wait until it ends or asks something, at most `timeout` seconds; Ctrl-C ends the waiting, not the job.
+
+        A job that no kernel works on is gone on with. Raises CommandError where the session it belongs to is closed.
+        """
         from kimi_magic.jobs import bar
+
+        if self.id not in self._runner.works and not self.standing.over:
+            self._do(lambda _: None)
 
         until = None if timeout is None else time.monotonic() + timeout
         with bar.drawn(self.standing) as draw:
@@ -202,8 +208,10 @@ class Job:
     def _do(self, errand: Callable[[Any], None]) -> None:
         """Do something with the job on its thread; one of an earlier kernel is taken up for it."""
         if self.id not in self._runner.works:
-            if self._resume is None:
-                raise CommandError(f"The job {self.id} is closed.", hint="Map the same again: it is the same job.")
+            if self._resume is None or self._runner.closed:
+                raise CommandError(
+                    f"The job {self.id} is closed.", hint=f"kimi_magic.job({self.id!r}) goes on with it."
+                )
             kept = self._runner.keeping.find(self.id)
             if kept is None:
                 raise CommandError(f"The job {self.id} was forgotten.", hint="Map the same again.")

@@ -17,13 +17,12 @@ _WINDOW = 60.0
 
 
 class Rate:
-    """Rows answered in the last minute."""
+    """Rows answered in the last minute. It may be looked at from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
         self._done: deque[tuple[float, int]] = deque()
-        self._sum = 0
 
     def add(self, rows: int) -> None:
         """Count rows that were answered just now."""
@@ -33,15 +32,15 @@ class Rate:
             self._done.append((at, before + rows))
         else:
             self._done.append((now, rows))
-        self._sum += rows
+        while now - self._done[0][0] > _WINDOW:
+            self._done.popleft()
 
     @property
     def value(self) -> float:
         """Rows a second."""
         now = self._clock()
-        while self._done and now - self._done[0][0] > _WINDOW:
-            self._sum -= self._done.popleft()[1]
-        return self._sum / max(1.0, min(_WINDOW, now - self._began)) if self._sum else 0.0
+        rows = sum(rows for at, rows in list(self._done) if now - at <= _WINDOW)
+        return rows / max(1.0, min(_WINDOW, now - self._began))
 
 
 class Pace:

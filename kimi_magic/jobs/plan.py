@@ -27,7 +27,8 @@ class Plan:
     `host` is where it goes, for the ledger; `charged` says that Cloudflare bills it, `budget` is the kernel's own.
     `queues` is whether batches may be tried. `width` is how many ordinary requests go at once; with an `executor` they
     go in chunks of so many, to `endpoint()`. `answer` is what the user said beforehand to the pilot's question.
-    `notify` is the id of a Cloudflare Queue that tells which batches have ended, empty for none.
+    `notify` is the id of a Cloudflare Queue that tells which batches have ended, empty for none. `schemaless`
+    are hosts and models that are known to take no schema.
     """
 
     spec: Spec
@@ -47,3 +48,4 @@ class Plan:
     out: Output | None = None
     answer: bool | None = None
     notify: str = ""
+    schemaless: set[tuple[str, str]] = field(default_factory=set)

@@ -78,7 +78,7 @@ class Remote:
     @property
     def batches(self) -> list[Batch]:
         """The batches that are not answered, the oldest first."""
-        return [one.batch for one in self._posted.values()]
+        return [one.batch for one in list(self._posted.values())]  # a view may look from another thread
 
     @property
     def due(self) -> float:

@@ -76,6 +76,11 @@ class Runner:
 
         self.do(take)
 
+    @property
+    def closed(self) -> bool:
+        """Whether its session is closed."""
+        return self._closed
+
     def active(self, id_: str) -> bool:
         """Whether this kernel works on a job now."""
         work = self.works.get(id_)
@@ -174,7 +179,8 @@ class Runner:
             try:
                 callback(standing)
             except Exception as error:  # noqa: BLE001  # a view's trouble must not end the job
-                warnings.warn(f"A job's view failed: {type(error).__name__}: {error}", stacklevel=2)
+                with suppress(Warning):  # where warnings are errors
+                    warnings.warn(f"A job's view failed: {type(error).__name__}: {error}", stacklevel=2)
         with self.changed:
             self.changed.notify_all()
         return float("inf") if standing.over else 1.0

@@ -100,7 +100,7 @@ class Requests:
         asked: tuple[Message, ...] = (*spec.before, Message("user", (Text(spec.shared + own),)))
         if told is not None:
             asked = (*asked, Message.of("assistant", told[0] or "(nothing)"), Message.of("user", told[1]))
-        if self.size(own, told) <= self._room and own.isascii():
+        if self.size(own, told) <= self._room:
             request = replace(self.base, messages=asked)
             return replace(request, form=self._form(plain=True)) if plain and spec.schema else request
         return compose.request(asked, self._settings, self._model, form=self._form(plain=plain))

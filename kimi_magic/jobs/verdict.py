@@ -45,15 +45,21 @@ class Verdict(NamedTuple):
 
 @dataclass(slots=True)
 class Judge:
-    """Checks replies; `plain` says that the service takes no schema, which is found out once."""
+    """Checks replies. `schemaless` are hosts and models that take no schema, which is found out once."""
 
     model: str
+    host: str
     charged: bool
     out: Output | None
     typed: bool
-    plain: bool = False
+    schemaless: set[tuple[str, str]]
     _met: bool = False
     _trials: set[int] = field(default_factory=set)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the service is known to take no schema."""
+        return (self.host, self.model) in self.schemaless
 
     def asks_plainly(self, item: Item) -> bool:
         """Whether an item is asked in JSON mode, without the schema."""
@@ -77,7 +83,8 @@ class Judge:
             state, error = FAILED, "The model ended without writing a reply."
         elif self.out is not None:
             self._met = self._met or not plain
-            self.plain = self.plain or (plain and not self._met)
+            if plain and not self._met:
+                self.schemaless.add((self.host, self.model))
             state, error, told = self._checked(item, came.text)
         return Answered(item.n, state, came.text, error, usage, cost, told)
 

@@ -179,7 +179,8 @@ class Work(Holding):
 
     def _ask(self) -> None:
         costs = self._keeping.costs(self.kept.number, self.kept.round)
-        self.estimate = expected(costs, time.monotonic() - self._began, self._asked, self._left)
+        took = time.monotonic() - self._began if self._asked else 0.0  # it was asked before a restart
+        self.estimate = expected(costs, took, self._asked, self._left)
         if self.plan.answer is None:
             self._hold("asking", "")
         elif self.plan.answer:
