@@ -13,7 +13,7 @@ export class Follower {
     this.#list = list;
     this.button = button("down", "Go to the end", () => this.follow(), { text: "", class: "kp-button kp-latest", hidden: true });
     list.addEventListener("scroll", () => this.#look(), { passive: true });
-    this.observer = new ResizeObserver(() => this.#stay());
+    this.observer = new ResizeObserver(() => this.stay());
     this.observer.observe(inner);
     this.observer.observe(list);
   }
@@ -21,7 +21,7 @@ export class Follower {
   // Go to the end and stay there.
   follow() {
     this.#following = true;
-    this.#stay();
+    this.stay();
   }
 
   // Stay where the reader is now.
@@ -38,7 +38,8 @@ export class Follower {
     this.button.hidden = this.#following;
   }
 
-  #stay() {
+  // Go to the end again where it has moved on.
+  stay() {
     if (this.#following) this.#list.scrollTop = this.#list.scrollHeight;
     this.#look();
   }
