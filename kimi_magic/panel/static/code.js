@@ -30,7 +30,7 @@ export function headCode(node, source, { place, say, live = false }) {
     if (!live) {
       const text = () => block.querySelector("pre").textContent;
       head.append(copyButton(`Copy code (${name})`, text, say));
-      if (place.cells) head.append(button("insert", `Put code (${name}) into a cell below`, () => say(place.insert(text()))));
+      if (place.cells) head.append(button("insert", `Put code (${name}) into a cell below`, () => say(place.insert(text().replace(/\n$/, "")))));
     }
     const box = h("div", { class: "kp-code" }, head);
     block.replaceWith(box);

@@ -20,7 +20,7 @@ export class Composer {
     this.#talk = context.talk;
     this.#say = context.say;
     this.#sent = sent;
-    this.input = h("textarea", { rows: "1", placeholder: "Ask about your notebook …", aria: { label: "Question" }, spellcheck: "true" });
+    this.input = h("textarea", { rows: "1", placeholder: "Ask about your notebook.  {{ for objects, / for commands", aria: { label: "Question" }, title: "Enter sends, Shift+Enter breaks the line, Up brings back the last question" });
     this.attachments = new Attachments(this.#talk, this.#say, () => this.#changed());
     this.preview = new Preview(this.#talk, () => ({ text: this.input.value, attachments: this.attachments.keys }));
     this.completion = new Completion(this.input, this.#talk, this.#say);

@@ -41,9 +41,9 @@ function render({ el, signal }) {
   const notice = new Notice(talk, root);
   const queue = new Queue(talk);
   const usage = new Usage(talk);
-  composer.element.prepend(queue.element);
+  composer.element.prepend(notice.element, queue.element);
   composer.element.append(usage.element);
-  root.append(head.element, head.below, search.element, notice.element, transcript.element, composer.element, speaker.element);
+  root.append(head.element, head.below, search.element, transcript.element, composer.element, speaker.element);
   el.append(root);
 
   const listen = (types, act) => { for (const type of types) talk.addEventListener(type, ({ detail }) => act(detail), { signal }); };

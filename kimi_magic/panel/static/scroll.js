@@ -8,6 +8,7 @@ export class Follower {
   #list;
   #following = true;
   #at = 0;
+  #hidden = false;
 
   constructor(list, inner) {
     this.#list = list;
@@ -30,6 +31,7 @@ export class Follower {
   }
 
   #look() {
+    if (!this.#list.clientHeight) return;  // not on the page: JupyterLab takes cells out that are far from view
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
     const atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
     if (atEnd) this.#following = true;
@@ -41,6 +43,8 @@ export class Follower {
   // Go to the end again where it has moved on.
   stay() {
     if (this.#following) this.#list.scrollTop = this.#list.scrollHeight;
+    else if (this.#hidden) this.#list.scrollTop = this.#at;  // it came back with its place forgotten
+    this.#hidden = !this.#list.clientHeight;
     this.#look();
   }
 

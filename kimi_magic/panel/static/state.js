@@ -56,8 +56,7 @@ export class Usage {
 
   constructor(talk) {
     this.#talk = talk;
-    const hint = h("span", { class: "kp-hint" }, h("kbd", {}, "Enter"), " sends, ", h("kbd", {}, "Shift+Enter"), " new line, ", h("kbd", {}, "{{"), " objects, ", h("kbd", {}, "/"), " commands");
-    this.element = h("div", { class: "kp-usage" }, this.#meter, this.#text, this.#badges, hint);
+    this.element = h("div", { class: "kp-usage" }, this.#meter, this.#text, this.#badges);
     this.show();
   }
 

@@ -19,9 +19,10 @@ export class Turn {
   #below = h("div");
   #views = [];
   #saw = null;
+  #ran = false;  // whether it came while we looked: only then is it read aloud
 
   constructor(entry, context) {
-    this.#context = { ...context, answer: (call, agreed, always) => context.talk.send({ type: "approve", id: this.entry.id, call, agreed, always }) };
+    this.#context = { ...context, hear: (text) => this.#ran && context.hear(text), answer: (call, agreed, always) => context.talk.send({ type: "approve", id: this.entry.id, call, agreed, always }) };
     this.element = h("article", { class: "kp-turn", data: { id: entry.id } });
     this.show(entry);
   }
@@ -29,6 +30,7 @@ export class Turn {
   // Show an entry whole; pieces that are on the page already are kept.
   show(entry) {
     this.entry = entry;
+    this.#ran ||= runs(entry);
     this.element.hidden = entry.state === "queued";
     this.element.classList.toggle("kp-live", runs(entry));
     if (entry.kind === "note") return this.#note(entry);
