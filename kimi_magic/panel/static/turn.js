@@ -141,7 +141,7 @@ export class Turn {
       this.#saw.remove();
       this.#saw = null;
     } else {
-      this.#saw = h("div", { class: "kp-saw kimi", tabindex: "0", role: "region", aria: { label: "What Kimi saw" } }, html ? safe(html) : "…");
+      this.#saw = h("div", { class: "kp-saw kimi", tabindex: "0", role: "group", aria: { label: "What Kimi saw" } }, html ? safe(html) : "…");
       foot.after(this.#saw);
       if (!html) this.#context.talk.send({ type: "saw", id });
     }
