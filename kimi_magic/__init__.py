@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kimi_magic.cell import ask, describe, private
     from kimi_magic.errors import Interrupted, InvalidReply, KimiError
     from kimi_magic.function import fn
+    from kimi_magic.panel import chat
     from kimi_magic.reply import Reply
     from kimi_magic.tools import tool
 
@@ -27,6 +28,7 @@ __all__ = [
     "KimiError",
     "Reply",
     "ask",
+    "chat",
     "describe",
     "fn",
     "load_ipython_extension",
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ask": "cell",
+    "chat": "panel",
     "Interrupted": "errors",
     "KimiError": "errors",
     "Reply": "reply",

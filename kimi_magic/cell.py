@@ -6,7 +6,7 @@ import ast
 import contextlib
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["ask", "describe", "painted", "preview", "private", "run", "unpainted"]
+__all__ = ["ask", "describe", "gathered", "painted", "preview", "private", "run", "run_here", "unpainted"]
 
 _DEST_FIRST = "Names are looked up in the notebook. A variable for the reply stands first: %%kimi answer -c df"
 
@@ -141,10 +141,11 @@ def run(
     try:
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
+        place = _place(shell, asked)
         out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(painted_on, values, others) as waiting:
-            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, past, out)
-        with kernel.ask(gathered, values, past=past, **_place(shell, asked), tools=tools, out=out) as asking:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting.at, place, past, out)
+        with kernel.ask(gathered, values, past=past, **place, tools=tools, out=out) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
     except InvalidReply:
         raise
@@ -169,10 +170,30 @@ def unpainted(asked: Ask, objects: Sequence[object] = (), out: Output | None = N
     """
     shell = current_shell()
     values = kernel.resolve(asked.options)
-    tools = _toolbox(shell, asked, values)
-    with _waiting(None, values, None) as waiting:
-        gathered = _gathered(shell, asked, objects, values, None, None, waiting, None, out)
-    return kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out)
+    place, tools = _place(shell, asked), _toolbox(shell, asked, values)
+    gathered = _gathered(shell, asked, objects, values, None, None, _nobody, place, out=out)
+    return kernel.ask(gathered, values, **place, tools=tools, out=out)
+
+
+def gathered(
+    asked: Ask,
+    objects: Sequence[object],
+    origin: Origin,
+    *,
+    failure: BaseException | None = None,
+    displays: Displays | None = None,
+    looking: Callable[[str], None],
+) -> Gathered:
+    """Put a question together that is asked at this place, on any thread: nothing is displayed for it.
+
+    `failure` and `displays` are those of `run`; `looking` is told the name of what is looked at and may take long.
+    """
+    shell, values = current_shell(), kernel.resolve(asked.options)
+    return _gathered(shell, asked, objects, values, failure, displays, looking, _place(shell, asked, origin))
+
+
+def _nobody(_: str) -> None:
+    """Tell nobody what is looked at."""
 
 
 def preview(
@@ -186,11 +207,12 @@ def preview(
     """Give what `run` would send, and send nothing."""
     try:
         values = kernel.resolve(asked.options)
+        place = _place(shell, asked)
         out, tools = _output(shell, asked), _toolbox(shell, asked, values)
         with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past, out)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting.at, place, past, out)
         waiting.retract()
-        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked), tools=tools)
+        sent = kernel.preview(gathered, values, past=past, **place, tools=tools)
     except KeyboardInterrupt:
         raise Interrupted from None
     _assign(shell, asked.dest, sent)
@@ -204,8 +226,9 @@ def _gathered(
     values: Settings,
     failure: BaseException | None,
     displays: Displays | None,
-    waiting: Waiting,
-    past: Conversation | None,
+    at: Callable[[str], None],
+    place: Mapping[str, Any],
+    past: Conversation | None = None,
     out: Output | None = None,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
@@ -221,7 +244,7 @@ def _gathered(
             f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
             hint=f"The reply needs a name of its own. To send {asked.dest} along: %%kimi -c {asked.dest}",
         )
-    _learn(namespace, waiting)
+    _learn(namespace, at)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
     beside += named(objects, namespace)
     if context.cells:
@@ -246,7 +269,7 @@ def _gathered(
 
     def looking(source: Source) -> None:
         if kinds.may_take_long(source.value):
-            waiting.at(source.name)
+            at(source.name)
 
     return kernel.gather(
         pieces,
@@ -255,7 +278,7 @@ def _gathered(
         context.looked,
         dry=asked.dry_run,
         past=past,
-        **_place(shell, asked),
+        **place,
         looking=looking,
     )
 
@@ -331,9 +354,9 @@ class _Printed(io.StringIO):
         return super().write(text)
 
 
-def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
+def _place(shell: InteractiveShell | None, asked: Ask, origin: Origin | None = None) -> dict[str, Any]:
     """Say where in a conversation the question goes."""
-    origin = _origin(shell) if asked.history else None  # outside any conversation no cell has asked before
+    origin = (origin or _origin(shell)) if asked.history else None  # outside any conversation no cell has asked before
     return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": origin}
 
 
@@ -347,7 +370,7 @@ def _origin(shell: InteractiveShell | None) -> Origin:
     return Origin(str(cell or ""), str(run), getattr(shell, "execution_count", 0) if run else 0)
 
 
-def _learn(namespace: Mapping[str, Any], waiting: Waiting) -> None:
+def _learn(namespace: Mapping[str, Any], at: Callable[[str], None]) -> None:
     """Make the values of private columns known, in whatever table of the notebook they stand by now."""
     from kimi_magic.context import kinds
 
@@ -356,7 +379,7 @@ def _learn(namespace: Mapping[str, Any], waiting: Waiting) -> None:
         if kinds.is_data(value):
             size = getattr(value, "size", 0)
             if isinstance(size, int) and size > _MANY_VALUES:
-                waiting.at(name)
+                at(name)
             guard.learn(value)
 
 

@@ -19,6 +19,7 @@ from kimi_magic.options import DEST_HELP, DETAILS, OPTIONS, WORDS
 
 __all__ = [
     "Ask",
+    "Chat",
     "Command",
     "Compact",
     "Context",
@@ -158,6 +159,13 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """Open the panel, in the conversation of this name; empty is the one in use."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Write the conversation to this file."""
 
@@ -264,7 +272,9 @@ class Show(enum.Enum):
 
 
 Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
-Command = Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Turns | Show
+Command = (
+    Ask | Chat | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Turns | Show
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -499,6 +509,7 @@ def _take_server_option(option: str, value: str, given: dict[str, Any]) -> None:
 
 _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": _line_ask,
+    "chat": lambda rest: Chat(conversation_name(rest, "%kimi chat") if rest else ""),
     "fix": _line_fix,
     "sent": _line_sent,
     "history": _line_history,

@@ -93,7 +93,7 @@ class KimiMagics(Magics):
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
+        chat, fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
         journal, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
@@ -114,10 +114,14 @@ class KimiMagics(Magics):
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import status
-        from kimi_magic.command import Ask
+        from kimi_magic.command import Ask, Chat
 
         if isinstance(parsed, Ask):
             return self._ask(parsed, owner=False)
+        if isinstance(parsed, Chat):
+            from kimi_magic.panel import chat
+
+            return chat(parsed.name)
         return status.answer(parsed, self.shell.user_ns)
 
     def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent:

@@ -73,6 +73,7 @@ LAYERS = [
     "toolkit",
     "status",
     "completer",
+    "panel",
     "cell_input",
     "magics",
     "__init__",
@@ -86,7 +87,10 @@ ONLY_IN = {
     "nest_asyncio2": {"tools"},
     "mcp": {"mcp"},
     "httpx2": {"mcp"},
-    "IPython": {"others", "render", "cell", "progress", "completer", "cell_input", "magics", "session", "__init__"},
+    "IPython": {
+        *("others", "render", "cell", "progress", "completer", "panel", "cell_input", "magics", "session", "__init__"),
+    },
+    "anywidget": {"panel"},
     "markdown_it": {"dialect", "highlight", "mathematics", "markdown"},
     "nh3": {"markdown", "dialect"},
 }
@@ -183,6 +187,7 @@ def test_public_names_are_pinned() -> None:
         "KimiError",
         "Reply",
         "ask",
+        "chat",
         "describe",
         "fn",
         "load_ipython_extension",

@@ -1,0 +1,180 @@
+"""A question that was asked in the panel: how it is put together, where it goes, and the tools that it brings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from kimi_magic import cell, kernel
+from kimi_magic.command import Ask
+from kimi_magic.context.gathering import Gathered, Source
+from kimi_magic.conversation import Origin, Turn
+from kimi_magic.errors import CommandError
+from kimi_magic.messages import Message, Part, Text
+from kimi_magic.panel.approval import Buttons
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from kimi_magic.sent import Item, Sent
+    from kimi_magic.session import Asking
+    from kimi_magic.tools.toolbox import Toolbox
+
+__all__ = ["Question", "check_tools", "gathered", "last_failure", "preview", "send"]
+
+
+@dataclass(eq=False, slots=True)
+class Question:
+    """What is asked, in the entry `id`: the words, what goes beside them, and the turn whose place it takes.
+
+    With `verbatim` the question of that turn goes once more, exactly as it went; otherwise what stood beside it goes
+    along again.
+    """
+
+    id: str
+    ask: Ask
+    objects: tuple[Source, ...] = ()
+    tools: tuple[str, ...] = ()
+    turn: Turn | None = None
+    verbatim: bool = False
+    buttons: Buttons = field(default_factory=Buttons)
+    asking: Asking | None = None
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End it, on any thread: one that is not sent yet will not be, a reply that is arriving is cut."""
+        self.stopped.set()
+        self.buttons.stop()
+        if self.asking is not None:
+            self.asking.close()
+
+
+def send(question: Question, looking: Callable[[str], None]) -> Asking:
+    """Put it together and send it; see `cell.ask` for what that raises."""
+    values = kernel.resolve(question.ask.options)
+    put = gathered(question, looking)
+    tools = _toolbox(question)
+    return kernel.ask(put, values, origin=_origin(question), tools=tools)
+
+
+def preview(question: Question) -> Sent:
+    """Give what would be sent, and send nothing."""
+    values = kernel.resolve(question.ask.options)
+    put = gathered(question, lambda _: None)
+    return kernel.preview(put, values, origin=_origin(question), tools=_toolbox(question))
+
+
+def gathered(question: Question, looking: Callable[[str], None]) -> Gathered:
+    """Look up what the question names, and put it together."""
+    if question.turn is not None and question.verbatim:
+        return _again(question.turn)
+    put = cell.gathered(
+        question.ask,
+        question.objects,
+        _origin(question),
+        failure=_failure() if question.ask.context.failure else None,
+        displays=_of_magics("displays"),
+        looking=looking,
+    )
+    return put if question.turn is None else _with(_beside(question.turn), put)
+
+
+def _origin(question: Question) -> Origin:
+    """Say where it goes: to the end, or where the turn stands that it replaces, whose cell it goes on to belong to."""
+    if question.turn is None:
+        return Origin()
+    return replace(question.turn.origin, run=question.id, count=0, replaces=question.turn.number)
+
+
+def _again(turn: Turn) -> Gathered:
+    found = kernel.private_in([turn.question.text])
+    if found:
+        raise CommandError(
+            f"This question holds values of {', '.join(found)}, which are private now.",
+            hint="Ask anew, without them; or, if that is meant, %kimi private --release NAME.",
+        )
+    items = turn.reply.sent.items if turn.reply.sent is not None else ()
+    return Gathered(turn.question, tuple(item for item in items if item.kind != "tool"))
+
+
+def _beside(turn: Turn) -> tuple[Item, ...]:
+    """Find what stood beside a question: it is between marks, and comes first."""
+    items = turn.reply.sent.items if turn.reply.sent is not None else ()
+    return tuple(
+        item
+        for item in items
+        if item.parts and isinstance(item.parts[0], Text) and item.parts[0].text.startswith("<context name=")
+    )
+
+
+def _with(items: tuple[Item, ...], put: Gathered) -> Gathered:
+    """Put what stood beside the earlier question before the new one."""
+    if found := kernel.private_in(part.text for item in items for part in item.parts if isinstance(part, Text)):
+        raise CommandError(
+            f"What went beside this question holds values of {', '.join(found)}, which are private now.",
+            hint="Ask anew, without it.",
+        )
+    parts: list[Part] = []
+    for part in (*(part for item in items for part in item.parts), *put.message.parts):
+        if isinstance(part, Text) and parts and isinstance(parts[-1], Text):
+            parts[-1] = Text(parts[-1].text + part.text)
+        else:
+            parts.append(part)
+    return Gathered(Message("user", tuple(parts)), (*items, *put.items))
+
+
+def check_tools(names: tuple[str, ...]) -> None:
+    """Raise CommandError where one of these names is no tool."""
+    _toolbox(Question("", Ask(""), tools=names))
+
+
+def _toolbox(question: Question) -> Toolbox | None:
+    shell = cell.current_shell()
+    if not question.tools or shell is None:
+        return None
+    values = kernel.resolve(question.ask.options)
+    return kernel.toolbox(
+        question.tools,
+        values,
+        shell.user_ns,
+        approval=question.buttons,
+        run=lambda code: _run_between_cells(shell, code, question.stopped.is_set),
+    )
+
+
+def _run_between_cells(shell: InteractiveShell, code: str, stopped: Callable[[], bool]) -> object:
+    """Run code where cells run, once none does: it belongs to the user's notebook, not to this thread."""
+    from kimi_magic.tools import loops
+
+    async def run() -> object:
+        return cell.run_here(shell, code)
+
+    for _, ran in loops.together([loops.Work(run, None)], stopped):
+        if ran.error is not None:
+            raise ran.error
+        return ran.value
+    raise CommandError("The user stopped this before it was done.")
+
+
+def last_failure() -> BaseException | None:
+    """Give the last error of a cell; None for none."""
+    from kimi_magic.context import watching
+
+    failures = _of_magics("failures")
+    found: BaseException | None = failures.last() if failures is not None else watching.last_failure()
+    return found
+
+
+def _failure() -> BaseException:
+    found = last_failure()
+    if found is None:
+        raise CommandError("No cell has failed yet.", hint="Ask anything else.")
+    return found
+
+
+def _of_magics(name: str) -> Any:
+    """Give what the extension watches in this shell; None where it is not loaded."""
+    registry: dict[str, Any] = getattr(getattr(cell.current_shell(), "magics_manager", None), "registry", {})
+    return getattr(registry.get("KimiMagics"), name, None)
