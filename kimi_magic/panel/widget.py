@@ -27,22 +27,21 @@ class ChatWidget(anywidget.AnyWidget):
     sent once; a front end that asks for the state, after a reload, gets it whole. Everything may be used on any thread.
     """
 
-    _esm = assets.entrance()
-    _css = assets.stylesheet()
-    modules = Dict().tag(sync=True)
-    transcript = List().tag(sync=True)
+    _esm = assets.esm()
+    _css = assets.css()
+    transcript: List[Any] = List().tag(sync=True)
     earlier = Int().tag(sync=True)
     status = Dict().tag(sync=True)
     choices = Dict().tag(sync=True)
     usage = Dict().tag(sync=True)
-    suggestions = List().tag(sync=True)
-    commands = List().tag(sync=True)
+    suggestions: List[Any] = List().tag(sync=True)
+    commands: List[Any] = List().tag(sync=True)
     limits = Dict().tag(sync=True)
     later = Bool().tag(sync=True)
 
     def __init__(self, heard: Heard) -> None:
         self.lock = threading.RLock()
-        super().__init__(modules=assets.modules())
+        super().__init__()
         self._heard = heard
         self.on_msg(self._hear)
         _unpin(self.comm)
