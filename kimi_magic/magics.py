@@ -93,8 +93,8 @@ class KimiMagics(Magics):
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        chat, fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
-        journal, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
+        chat, fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private,
+        egress, journal, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:

@@ -1,7 +1,7 @@
 """What each message of the front end does, and on which thread.
 
-A message may come on any thread, so an action only looks at what it was given and hands the rest on: questions, and what
-changes the conversation, to one worker, in their order; what only looks, to others.
+A message may come on any thread, so an action only looks at what it was given and hands the rest on: questions, and
+what changes the conversation, to one worker, in their order; what only looks, to others.
 """
 
 from __future__ import annotations

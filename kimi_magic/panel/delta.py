@@ -5,6 +5,7 @@ The shapes are those of the messages; the front end's `entry.js` does the same i
 
 from __future__ import annotations
 
+import copy
 from os.path import commonprefix
 from typing import Any, TypedDict
 
@@ -46,7 +47,7 @@ def apply(entry: dict[str, Any], delta: Delta) -> None:
     for change in delta["pieces"]:
         at = change["at"]
         if "new" in change:
-            pieces[at : at + 1] = [change["new"]]
+            pieces[at : at + 1] = [copy.deepcopy(change["new"])]  # what is sent stays as it is
         piece = pieces[at]
         piece.update(change.get("set", {}))
         if "more" in change:
@@ -63,7 +64,8 @@ def apply(entry: dict[str, Any], delta: Delta) -> None:
 
 def tail_delta(old: dict[str, str], html: str, source: str) -> Tail:
     """Say how a tail became another, with what both begin with left out."""
-    same, same_source = commonprefix((old["html"], html)), commonprefix((old["source"], source))
+    same = commonprefix((old["html"], html))  # noqa: RUF071  # character by character is what is wanted
+    same_source = commonprefix((old["source"], source))  # noqa: RUF071  # see above
     return Tail(
         keep=_units(same), html=html[len(same) :], source_keep=_units(same_source), source=source[len(same_source) :]
     )

@@ -44,10 +44,10 @@ def usage(session: Session) -> dict[str, Any]:
         used = models.estimate_messages(session.conversation.messages())[0]
     share = used / chosen.window if chosen is not None else 0.0
     of = chosen.window if chosen is not None else 0
-    words = [f"{used:,} of {of:,} tokens ({100 * share:.0f} %)"] if used and of else []
-    words += [*_last(last), *_money(session)]
+    room = f"{used:,} of {of:,} tokens ({100 * share:.0f} %)" if used and of else ""
+    words = [*([room] if room else []), *_last(last), *_money(session)]
     return {
-        "window": {"used": used, "of": of, "share": round(share, 4)},
+        "window": {"used": used, "of": of, "share": round(share, 4), "text": room},
         "text": " · ".join(words),
         "warn": share > _NEAR,
     }

@@ -32,7 +32,7 @@ class Transcript:
     @property
     def entries(self) -> list[Entry]:
         """The entries that are loaded, the oldest first."""
-        return self._widget.transcript  # type: ignore[no-any-return]  # a trait
+        return self._widget.transcript
 
     def find(self, id_: str) -> Entry | None:
         """Give the entry of this id."""

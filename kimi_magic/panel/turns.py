@@ -50,7 +50,7 @@ class Turns:
         """Put a question at the end of the queue."""
         with self._lock:
             self._waiting.append(asked)
-        self._transcript.put(entries.asked(asked.id, text, "panel", "queued"))
+        self._transcript.put(entries.asked(asked.id, text, "", "queued"))
         self._worker.put(lambda: self._run(asked, text))
         self._changed()
 
