@@ -54,7 +54,7 @@ export class Composer {
   edit(entry) {
     this.#editing = entry.turn;
     this.editBar.hidden = false;
-    this.fill(entry.question.text);
+    this.fill(entry.question.edit ?? entry.question.text);
     this.#say("Editing a question. Escape goes back.");
   }
 
