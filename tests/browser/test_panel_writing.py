@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-SETUP = '''import pandas as pd
+SETUP = '''import kimi_magic, pandas as pd
 wine = pd.DataFrame({"alcohol": [12.1, 13.2, 14.3], "cultivar": list("abc")})
 
+@kimi_magic.tool(approve=True)
 def load(city: str) -> str:
     """Load the weather of a city."""
     return f"20 degrees in {city}"
@@ -58,6 +59,8 @@ def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
 @pytest.fixture
 def chat(opened_chat: Chat, tab: LabTab) -> Chat:
     """The panel with an empty conversation."""
+    if (stop := opened_chat.button("Stop the reply")).is_visible():
+        stop.click()  # a test that failed may have left it running
     if opened_chat.turns.count():
         opened_chat.clear()
     opened_chat.write("")
@@ -182,12 +185,13 @@ def test_a_call_waits_for_allow_or_refuse(chat: Chat) -> None:
         turn = chat.ask(ask, done=False)
         wanted = turn.get_by_role("group", name="Run load?")
         expect(wanted).to_be_visible()
+        expect(turn.locator(".kp-card pre")).to_contain_text("Bern")
         chat.button(answer, inside=wanted).click()
         chat.wait_done(turn)
         card = turn.locator(".kp-card")
         expect(card).to_contain_text(state)
         card.locator("summary").click()
-        shown = "20 degrees in Bern" if answer == "Allow" else '"city": "Bern"'
+        shown = "20 degrees in Bern" if answer == "Allow" else "did not agree"
         expect(card.locator("pre").get_by_text(shown).first).to_be_visible()
     chat.panel.get_by_role("checkbox", name="load").uncheck()
     chat.button("Tools").click()
