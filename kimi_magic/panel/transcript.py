@@ -119,7 +119,9 @@ class Transcript:
         pending = self.entries[self._settled() :]
         self._conversation, self._path = conversation.id, path
         made = _made(conversation, path[-_FIRST:])
-        self._widget.change(earlier=max(0, len(path) - _FIRST), transcript=[*made, *pending])
+        self._widget.change(
+            earlier=max(0, len(path) - _FIRST), transcript=[*made, *pending], version=self._widget.version + 1
+        )
 
     def load(self, conversation: Conversation, count: int) -> None:
         """Put so many earlier turns before those that are here."""

@@ -31,6 +31,7 @@ class ChatWidget(anywidget.AnyWidget):
     _css = assets.css()
     transcript: List[Any] = List().tag(sync=True)
     earlier = Int().tag(sync=True)
+    version = Int().tag(sync=True)
     status = Dict().tag(sync=True)
     choices = Dict().tag(sync=True)
     usage = Dict().tag(sync=True)

@@ -19,7 +19,7 @@ export class Attachments {
       this.add(this.picker.files);
       this.picker.value = "";
     } });
-    this.element = h("ul", { class: "kp-chips", hidden: true, aria: { label: "What goes along" } });
+    this.element = h("ul", { class: "kp-chips", hidden: true, aria: { label: "Attachments" } });
   }
 
   // The keys of what the kernel has accepted.

@@ -64,7 +64,7 @@ export class CallPiece {
 }
 
 function inside({ arguments: given, result, html }) {
-  const block = (title, text) => [h("h5", {}, title), h("pre", { tabindex: "0", role: "region", aria: { label: title } }, text)];
+  const block = (title, text) => [h("p", { class: "kp-title", aria: { hidden: "true" } }, title), h("pre", { tabindex: "0", role: "group", aria: { label: title } }, text)];
   const pictures = h("div");
   if (html) pictures.append(safe(html));
   return [...block("Arguments", given), ...(result === null || result === undefined ? [] : block("Result", result)), pictures];

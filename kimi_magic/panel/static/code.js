@@ -37,7 +37,7 @@ export function headCode(node, source, { place, say, live = false }) {
     box.append(block);
     const pre = block.querySelector("pre");
     pre.tabIndex = 0;  // it scrolls sideways, and that has to be possible by keyboard
-    pre.setAttribute("role", "region");
+    pre.setAttribute("role", "group");
     pre.setAttribute("aria-label", `Code (${name})`);
   });
 }

@@ -62,6 +62,9 @@ export class Completion {
       const last = this.#items.length - 1;
       const to = this.#at + step;
       this.#mark(Math.abs(step) === 1 ? (to + last + 1) % (last + 1) : Math.min(last, Math.max(0, to)));
+    } else if (key === "Enter" && this.#stands()) {
+      this.close();
+      return false;  // nothing is left to complete: it is sent
     } else if (key === "Enter" || key === "Tab") this.#take(this.#at);
     else if (key === "Escape") this.close();
     else return false;
@@ -89,6 +92,12 @@ export class Completion {
     const chosen = this.element.children[at];
     this.#input.setAttribute("aria-activedescendant", chosen.id);
     chosen.scrollIntoView({ block: "nearest" });
+  }
+
+  // Whether the chosen item stands there already.
+  #stands() {
+    const [start, end] = this.#range;
+    return this.#items[this.#at].text.trim() === this.#input.value.slice(start, end).trim();
   }
 
   #take(at) {

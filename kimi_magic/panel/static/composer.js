@@ -54,7 +54,7 @@ export class Composer {
   edit(entry) {
     this.#editing = entry.turn;
     this.editBar.hidden = false;
-    this.fill(entry.question.text);
+    this.fill(entry.question.edit ?? entry.question.text);
     this.#say("Editing a question. Escape goes back.");
   }
 
@@ -67,7 +67,7 @@ export class Composer {
   async send(type = "ask") {
     const text = this.input.value;
     const attachments = this.attachments.keys;
-    if (!this.#talk.attached || (!text.trim() && !attachments.length)) return;
+    if (!this.#talk.attached || !text.trim()) return;
     if (this.attachments.waiting) return void this.#say("A file is on its way still.");
     const message = this.#editing && type === "ask" ? { type: "edit", turn: this.#editing } : { type };
     this.#cancel();
@@ -166,7 +166,7 @@ export class Composer {
   }
 
   #changed({ quiet = false } = {}) {
-    const nothing = !this.input.value.trim() && !this.attachments.keys.length;
+    const nothing = !this.input.value.trim();
     this.sendButton.disabled = nothing || !this.#talk.attached;
     this.laterButton.disabled = nothing || !this.#talk.attached;
     if (!GROWS) {

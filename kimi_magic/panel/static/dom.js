@@ -40,6 +40,7 @@ const ICONS = {  // 16 × 16, strokes
   left: "M10 3 5 8l5 5",
   right: "M6 3l5 5-5 5",
   up: "M3 10l5-5 5 5",
+  under: "M3 6l5 5 5-5",
   down: "M8 3v10M3.500 8.500 8 13l4.500-4.500",
   close: "M3.500 3.500l9 9M12.500 3.500l-9 9",
   fold: "M6 4l4 4-4 4",

@@ -39,7 +39,7 @@ class TextPiece {
 
 class ThinkingPiece {
   #label = h("span");
-  #text = h("div", { tabindex: "0", role: "region", aria: { label: "Thinking" }, class: "mathjax_ignore tex2jax_ignore" });
+  #text = h("div", { tabindex: "0", role: "group", aria: { label: "Thinking" }, class: "mathjax_ignore tex2jax_ignore" });
 
   constructor() {
     this.element = h("details", { class: "kp-thinking kp-piece" }, h("summary", {}, icon("fold"), this.#label), this.#text);

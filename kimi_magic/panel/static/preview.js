@@ -15,7 +15,7 @@ export class Preview {
     this.#talk = talk;
     this.#draft = draft;
     this.estimate = h("output", { class: "kp-estimate kp-narrow-out", aria: { live: "off", label: "Estimate" } });
-    this.element = h("section", { class: "kp-preview", hidden: true, tabindex: "0", aria: { label: "What goes along" } });
+    this.element = h("section", { class: "kp-preview", hidden: true, tabindex: "0", aria: { label: "Preview" } });
     this.toggle = button("eye", "What goes along", () => this.#toggle(), { aria: { expanded: "false" } });
   }
 

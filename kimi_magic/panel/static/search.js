@@ -28,7 +28,7 @@ export class Search {
       this.input,
       this.count,
       button("up", "Previous match", () => this.#go(-1)),
-      button("down", "Next match", () => this.#go(1)),
+      button("under", "Next match", () => this.#go(1)),
       button("close", "Close the search", () => this.close()),
     );
     this.element.addEventListener("keydown", (event) => {

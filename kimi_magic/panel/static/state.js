@@ -17,9 +17,10 @@ export class Notice {
 
   show() {
     const { attached, unheard } = this.#talk;
+    const status = this.#talk.get("status");
     const text = !attached
       ? "This panel has lost its kernel. Run its cell again to go on."
-      : unheard ? "The notebook is busy; this is taken up when the running cell ends." : this.#talk.get("status").busy || "";
+      : unheard ? "The notebook is busy; this is taken up when the running cell ends." : status.trouble || status.busy || "";
     this.#root.classList.toggle("kp-detached", !attached);
     this.element.hidden = !text;
     if (this.#text.textContent !== text) this.#text.textContent = text;

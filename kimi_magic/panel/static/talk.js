@@ -20,7 +20,9 @@ export class Talk extends EventTarget {
     super();
     this.#model = model;
     this.#take();
-    model.on("change:transcript", () => { this.#take(); this.#emit("transcript"); });
+    const whole = () => { this.#take(); this.#emit("transcript"); };
+    model.on("change:version", whole);  // a transcript may come that equals the last one which came whole
+    model.on("change:transcript", whole);
     for (const name of ["status", "choices", "usage", "suggestions", "commands", "limits", "later"]) {
       model.on(`change:${name}`, () => this.#emit(name));
     }

@@ -11,7 +11,7 @@ export class Transcript {
   #context;
   #talk;
   #turns = new Map();
-  #dirty = new Map();  // turn → {pieces: set of indexes, frame: whether the rest changed}
+  #dirty = new Map();  // turn → {pieces: set of indexes, fields: what else changed}
   #scheduled = false;
   #rested = 0;
   #list = h("div", { class: "kp-turns" });
@@ -78,9 +78,9 @@ export class Transcript {
   grow({ entry, delta }) {
     const turn = this.#turns.get(entry.id);
     if (!turn) return;
-    const dirty = this.#dirty.get(turn) || { pieces: new Set(), frame: false };
+    const dirty = this.#dirty.get(turn) || { pieces: new Set(), fields: {} };
     for (const { at } of delta.pieces || []) dirty.pieces.add(at);
-    dirty.frame ||= Boolean(delta.set);
+    Object.assign(dirty.fields, delta.set);
     this.#dirty.set(turn, dirty);
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -92,7 +92,7 @@ export class Transcript {
   #paint() {
     const start = performance.now();
     this.#scheduled = false;
-    for (const [turn, { pieces, frame }] of this.#dirty) turn.grow(pieces, frame);
+    for (const [turn, { pieces, fields }] of this.#dirty) turn.grow(pieces, fields);
     this.#dirty.clear();
     this.follower.stay();
     const end = performance.now();

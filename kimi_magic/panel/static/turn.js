@@ -5,6 +5,7 @@ import { copyButton } from "./code.js";
 import { button, h, safe } from "./dom.js";
 import { pieceView, written } from "./pieces.js";
 
+const ASKED = ["question", "branch", "turn", "dropped"];  // fields that the upper part shows
 const LONG = 1200;  // characters of a question that are shown before it folds
 const LINES = 14;
 const WORDS = { queued: "Waiting for its turn", looking: "Looking at what goes along …", waiting: "Waiting for the first word …", thinking: "Thinking …", writing: "", calling: "A tool is running …", asking: "Waiting for your answer" };
@@ -30,27 +31,23 @@ export class Turn {
   // Show an entry whole; pieces that are on the page already are kept.
   show(entry) {
     this.entry = entry;
-    this.#ran ||= runs(entry);
-    this.element.hidden = entry.state === "queued";
-    this.element.classList.toggle("kp-live", runs(entry));
     if (entry.kind === "note") return this.#note(entry);
     this.element.setAttribute("aria-label", `Question: ${entry.question.text.slice(0, 80)}`);
     if (!this.#question.parentNode) {
       const reply = h("div", { class: "kp-reply" }, this.#head, this.#pieces, this.#below);
       this.element.replaceChildren(this.#question, reply);
     }
-    this.#question.replaceChildren(...this.#asked(entry));
-    this.#frame();
-    this.paint(entry.pieces.keys());
+    this.#frame(entry);
+    this.#paint(entry.pieces.keys());
   }
 
-  // Take what a delta changed: the pieces of these indexes, and what stands around them.
-  grow(touched, frame) {
-    if (frame) this.#frame();
-    this.paint(touched);
+  // Take what a delta changed: the pieces of these indexes, and the fields around them.
+  grow(touched, fields) {
+    if (Object.keys(fields).length) this.#frame(fields);
+    this.#paint(touched);
   }
 
-  paint(touched) {
+  #paint(touched) {
     const { pieces } = this.entry;
     while (this.#views.length > pieces.length) this.#views.pop().view.element.remove();
     for (const at of touched) {
@@ -110,8 +107,11 @@ export class Turn {
     );
   }
 
-  #frame() {
+  #frame(changed) {
     const { remark, notice, error, state, line } = this.entry;
+    if (ASKED.some((field) => field in changed)) this.#question.replaceChildren(...this.#asked(this.entry));
+    this.#ran ||= runs(this.entry);
+    this.element.hidden = state === "queued";
     this.element.classList.toggle("kp-live", runs(this.entry));
     this.#head.replaceChildren(remark ? h("p", { class: "kp-remark" }, remark) : "");
     const below = [];
@@ -141,7 +141,7 @@ export class Turn {
       this.#saw.remove();
       this.#saw = null;
     } else {
-      this.#saw = h("div", { class: "kp-saw kimi", tabindex: "0", role: "region", aria: { label: "What Kimi saw" } }, html ? safe(html) : "…");
+      this.#saw = h("div", { class: "kp-saw kimi", tabindex: "0", role: "group", aria: { label: "What Kimi saw" } }, html ? safe(html) : "…");
       foot.after(this.#saw);
       if (!html) this.#context.talk.send({ type: "saw", id });
     }
