@@ -189,7 +189,8 @@ def gathered(
     `failure` and `displays` are those of `run`; `looking` is told the name of what is looked at and may take long.
     """
     shell, values = current_shell(), kernel.resolve(asked.options)
-    return _gathered(shell, asked, objects, values, failure, displays, looking, _place(shell, asked, origin))
+    place = _place(shell, asked, origin)
+    return _gathered(shell, asked, objects, values, failure, displays, looking, place, in_cell=False)
 
 
 def _nobody(_: str) -> None:
@@ -230,6 +231,8 @@ def _gathered(
     place: Mapping[str, Any],
     past: Conversation | None = None,
     out: Output | None = None,
+    *,
+    in_cell: bool = True,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
     from kimi_magic.context import failures, kinds, notebook, template
@@ -251,7 +254,8 @@ def _gathered(
         wanted = notebook.parse_cells(context.cells)
         beside.append(
             Source(
-                f"cells {context.cells}", describe=lambda look: notebook.describe_cells(shell, wanted, look, displays)
+                f"cells {context.cells}",
+                describe=lambda look: notebook.describe_cells(shell, wanted, look, displays, asking=in_cell),
             )
         )
     if failure is not None:

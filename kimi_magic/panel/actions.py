@@ -6,6 +6,7 @@ what changes the conversation, to one worker, in their order; what only looks, t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Actions"]
 
+_OPENING = re.compile(r"^\s*%kimi\s+chat\b|\bkimi_magic\.chat\(", re.MULTILINE)
 _PAGE = 200
 """Most entries that are made at a time."""
 
@@ -67,7 +69,7 @@ class Actions:
             return
         try:
             told = slash.parse(text)
-            asked = slash.ask_of(told) if told is not None else Ask(text)
+            asked = slash.ask_of(told, self._last_cell) if told is not None else Ask(text)
         except KimiError as error:
             self._panel.failed(error)
             return
@@ -77,6 +79,13 @@ class Actions:
         elif told is not None:
             worker = self._panel.asking if slash.changes(told) else self._panel.side
             worker.put(lambda: self._answer(told))
+
+    @property
+    def _last_cell(self) -> str:
+        """The last cell that did something else than to open this panel."""
+        inputs: list[str] = getattr(getattr(self._panel.shell, "history_manager", None), "input_hist_raw", [])
+        numbers = reversed(range(1, len(inputs)))
+        return next((str(n) for n in numbers if not _OPENING.search(inputs[n])), "-1:")
 
     def _question(self, ask: Ask, objects: tuple[Source, ...] = (), turn: Turn | None = None) -> Question:
         return Question(self._panel.fresh_id("ask"), ask, objects, self._panel.tools, turn)
@@ -151,8 +160,8 @@ class Actions:
         told: dict[str, Any] = {"parts": [], "tokens": 0, "text": "", "error": ""}
         try:
             command = slash.parse(text)
-            asked = slash.ask_of(command) if command is not None else Ask(text) if text.strip() else None
-            if asked is not None:
+            asked = slash.ask_of(command, self._last_cell) if command is not None else Ask(text)
+            if asked is not None and text.strip():
                 asking = self._question(asked, self._files.sources(heard.names("attachments")), self._turn(heard))
                 told |= _foreseen(asking)
         except KimiError as error:

@@ -53,7 +53,7 @@ def asked(id_: str, text: str, origin: str, state: str) -> Entry:
         "kind": "turn",
         "seq": 0,
         "turn": 0,
-        "question": {"text": text, "origin": origin, "chips": []},
+        "question": {"text": text, "edit": text, "origin": origin, "chips": []},
         "pieces": [],
         "state": state,
         "line": "",
@@ -87,7 +87,7 @@ def of_turn(conversation: Conversation, turn: Turn, siblings: Siblings) -> Entry
     """Make the entry of a turn that has ended."""
     entry = asked(f"turn-{turn.number}", turn.words, _where(turn.origin), "done")
     items = turn.reply.sent.items if turn.reply.sent else ()
-    entry["question"]["chips"] = chips(items)
+    entry["question"] |= {"edit": turn.template, "chips": chips(items)}
     entry["pieces"] = _pieces(turn.reply)
     return entry | ended(turn.reply) | standing(conversation, turn, siblings) | {"turn": turn.number}
 

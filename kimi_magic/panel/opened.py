@@ -30,7 +30,7 @@ def chat(name: str = "") -> Panel:
         raise CommandError("The panel needs a notebook.", hint="Here, ask with %kimi ask TEXT or kimi_magic.ask(TEXT).")
     session = kernel.current()
     _go_to(conversation_name(name, "%kimi chat") if name else "")
-    if _open is None or _open.session is not session:
+    if _open is None or _open.closed or _open.session is not session:
         from kimi_magic.panel.panel import Panel
 
         _open = Panel(session, shell)

@@ -36,6 +36,7 @@ class Panel:
         self.session = session
         self.shell = shell
         self.tools: tuple[str, ...] = ()
+        self.closed = False
         self.widget = ChatWidget(self._hear)
         self.transcript = Transcript(self.widget)
         self.asking = Worker("kimi-panel", self.failed)
@@ -51,12 +52,15 @@ class Panel:
         self._refresh()
 
     def __repr__(self) -> str:
-        return f"Panel({self.session.conversation.name!r}{', closed' if self.session.closed else ''})"
+        return f"Panel({self.session.conversation.name!r}{', closed' if self.closed else ''})"
 
     def _ipython_display_(self) -> None:
         """Show the conversation for those who will read the notebook, then the panel for who is here."""
         from IPython.display import display
 
+        if self.closed:
+            display({"text/plain": repr(self)}, raw=True)
+            return
         self.saved.display(self.session.conversation)
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
         words = "Kimi's panel. Run this cell to open it."
@@ -64,12 +68,16 @@ class Panel:
 
     def close(self) -> None:
         """End what runs in it, and take it away in every view."""
+        self._end()
+        self.widget.close()
+
+    def _end(self) -> None:
+        self.closed = True
         if self.changed in self.session.watchers:
             self.session.watchers.remove(self.changed)
         self.turns.close()
         for worker in (self.asking, self.side, self.looking):
             worker.close()
-        self.widget.close()
 
     def fresh_id(self, kind: str) -> str:
         """Give an id for an entry."""
@@ -104,7 +112,7 @@ class Panel:
         """Show what there is to show now."""
         self._stale.clear()
         if self.session.closed:
-            self.turns.close()
+            self._end()
             return
         conversation = self.session.conversation
         if not self.turns.arriving:
@@ -127,8 +135,7 @@ class Panel:
         heard = Heard(content, buffers)
         if key := heard.text("key"):
             self.widget.tell("ack", key=key)
-        if self.session.closed:
-            self.widget.change(status={**self.widget.status, "attached": False})
+        if self.closed or self.session.closed:
             return
         action: Callable[[Heard], None] | None = self._actions.of(heard.kind)
         if action is not None:

@@ -46,6 +46,8 @@ class Question:
     def stop(self) -> None:
         """End it, on any thread: one that is not sent yet will not be, a reply that is arriving is cut."""
         self.stopped.set()
+        if self.asking is not None and self.asking.tools is not None:
+            self.asking.tools.stop()
         self.buttons.stop()
         if self.asking is not None:
             self.asking.close()

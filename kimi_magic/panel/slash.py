@@ -74,8 +74,11 @@ def parse(text: str) -> Slash | None:
     return Slash(found[1], (found[2] or "").strip())
 
 
-def ask_of(slash: Slash) -> Ask | None:
-    """Give the question that a command stands for; None where it asks nothing. Raises CommandError."""
+def ask_of(slash: Slash, last_cell: str) -> Ask | None:
+    """Give the question that a command stands for; None where it asks nothing. Raises CommandError.
+
+    `last_cell` is what stands for the last cell, as --cells takes it.
+    """
     if slash.name == "fix":
         found = command.parse_line(f"fix {slash.rest}")
         return Ask(found.question, context=Context(failure=True)) if isinstance(found, Ask) else None
@@ -83,7 +86,7 @@ def ask_of(slash: Slash) -> Ask | None:
         return None
     if slash.rest and not re.fullmatch(r"[\d:,\s-]+", slash.rest):
         return Ask(f"{_EXPLAIN}\n\n{{{{ {slash.rest} }}}}")
-    return Ask(_EXPLAIN, context=Context(cells=slash.rest or "-1:"))
+    return Ask(_EXPLAIN, context=Context(cells=slash.rest or last_cell))
 
 
 def changes(slash: Slash) -> bool:

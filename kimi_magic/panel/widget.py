@@ -47,10 +47,11 @@ class ChatWidget(anywidget.AnyWidget):
         self.on_msg(self._hear)
         _unpin(self.comm)
 
-    def tell(self, kind: str, buffers: Sequence[bytes] = (), **content: Any) -> None:
+    def tell(self, kind: str, /, **content: Any) -> None:
         """Send a message to every view; where the front end is gone, to nobody."""
         with self.lock:
-            self.send({"type": kind, **content}, list(buffers))
+            if self.comm is not None:
+                self.send({"type": kind, **content})
 
     def get_state(self, *args: Any, **kwargs: Any) -> Any:
         """Give the state as it stands between two messages."""
