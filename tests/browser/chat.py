@@ -16,6 +16,8 @@ __all__ = ["OPEN", "Chat"]
 
 OPEN = "%kimi chat"
 
+expect.set_options(timeout=20_000)  # a machine that does other things as well may be slow
+
 
 class Chat:
     """The panel that a cell of a notebook shows."""
@@ -26,6 +28,7 @@ class Chat:
         self.panel = notebook.output(cell).locator(".kimi-panel")
         self.input = self.panel.get_by_role("textbox", name="Question")
         self.log = self.panel.get_by_role("region", name="Transcript")
+        self.options = self.panel.get_by_role("listbox", name="Completions").get_by_role("option")
         self.turns = self.panel.locator(".kp-turn:visible")
 
     def button(self, name: str, *, inside: Locator | None = None) -> Locator:

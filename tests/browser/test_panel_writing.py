@@ -223,10 +223,10 @@ def test_files_are_chosen_pasted_and_dropped_and_checked(chat: Chat, seen) -> No
 def test_objects_are_picked_and_what_goes_along_is_shown_before(chat: Chat) -> None:
     chat.input.press_sequentially("Describe ")
     chat.button("Insert a live object").click()
-    option = chat.panel.get_by_role("option").filter(has_text="wine")
+    option = chat.options.filter(has_text="wine")
     expect(option).to_contain_text("3 × 2")
     chat.input.press_sequentially("wi")
-    expect(chat.panel.get_by_role("option")).to_have_count(1)
+    expect(chat.options).to_have_count(1)
     chat.input.press("Tab")
     chat.input.press_sequentially(" }}" if "}}" not in chat.input.input_value() else "")
     assert re.fullmatch(r"Describe \{\{ wine\s*\}\}", chat.input.input_value().strip())
@@ -256,9 +256,8 @@ def test_copy_and_insert(chat: Chat, tab: LabTab) -> None:
 
 def test_slash_commands_complete_and_tell(chat: Chat) -> None:
     chat.input.press_sequentially("/he")
-    option = chat.panel.get_by_role("option")
-    expect(option).to_have_count(1)
-    expect(option).to_contain_text("/help")
+    expect(chat.options).to_have_count(1)
+    expect(chat.options).to_contain_text("/help")
     chat.input.press("Enter")
     assert chat.input.input_value().strip() == "/help"
     chat.input.press("Enter")
