@@ -371,7 +371,8 @@ def _origin(shell: InteractiveShell | None) -> Origin:
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     cell = parent.get("metadata", {}).get("cellId", "")
     run = parent.get("header", {}).get("msg_id", "")
-    return Origin(str(cell or ""), str(run), getattr(shell, "execution_count", 0) if run else 0)
+    count = getattr(getattr(shell, "displayhook", None), "prompt_count", 0)  # `execution_count` may be the next one's
+    return Origin(str(cell or ""), str(run), count if run else 0)
 
 
 def _learn(namespace: Mapping[str, Any], at: Callable[[str], None]) -> None:

@@ -153,11 +153,12 @@ class Actions:
         self._panel.looking.put(lambda: self._show_preview(heard))
 
     def _show_preview(self, heard: Heard) -> None:
-        """Say what would go along; of several questions of that, only the last is answered."""
+        """Say what would go along; where the user has typed on meanwhile, nothing is looked at."""
         key, text = heard.text("key"), heard.text("text")
-        if key != self._previewed:
-            return
         told: dict[str, Any] = {"parts": [], "tokens": 0, "text": "", "error": ""}
+        if key != self._previewed:
+            self._panel.widget.tell("preview", key=key, **told)
+            return
         try:
             command = slash.parse(text)
             asked = slash.ask_of(command, self._last_cell) if command is not None else Ask(text)

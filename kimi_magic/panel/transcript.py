@@ -46,17 +46,14 @@ class Transcript:
             return dict(entry["question"]) if entry is not None else {}
 
     def put(self, entry: Entry) -> None:
-        """Add an entry, or put it in the place of the one that has its id; a note, before what is queued."""
+        """Add an entry: one that is settled before what is queued or running."""
         with self._lock:
-            known = next((n for n, each in enumerate(self.entries) if each["id"] == entry["id"]), None)
-            if known is not None:
-                self.entries[known] = entry
-                self._widget.tell("entry", entry=entry)
-                return
-            at = len(self.entries) if entry["state"] in _PENDING else self._settled()
-            before = {"before": self.entries[at]["id"]} if at < len(self.entries) else {}
-            self.entries.insert(at, entry)
-            self._widget.tell("entry", entry=entry, **before)
+            self._insert(len(self.entries) if entry["state"] in _PENDING else self._settled(), entry)
+
+    def _insert(self, at: int, entry: Entry) -> None:
+        before = {"before": self.entries[at]["id"]} if at < len(self.entries) else {}
+        self.entries.insert(at, entry)
+        self._widget.tell("entry", entry=entry, **before)
 
     def _settled(self) -> int:
         """Count the entries before those that are queued or running."""
@@ -107,21 +104,21 @@ class Transcript:
             wanted = {0, *path[hidden:]}
             for entry in [entry for entry in self.entries if entry["turn"] not in wanted]:
                 self.remove(entry["id"])
-            ids = {entry["turn"]: entry["id"] for entry in self.entries}
-            for turn in turns[hidden:]:
-                if turn.number in ids:
-                    self.change(ids[turn.number], **standing(conversation, turn, siblings))
+            place = self._settled()
+            for turn in reversed(turns[hidden:]):
+                found = next((n for n, entry in enumerate(self.entries) if entry["turn"] == turn.number), None)
+                if found is None:
+                    self._insert(place, of_turn(conversation, turn, siblings))
                 else:
-                    self.put(of_turn(conversation, turn, siblings))
+                    place = found
+                    self.change(self.entries[found]["id"], **standing(conversation, turn, siblings))
 
     def _begin(self, conversation: Conversation, path: tuple[int, ...]) -> None:
         """Show another conversation: its newest turns, and what is queued or running."""
         pending = self.entries[self._settled() :]
         self._conversation, self._path = conversation.id, path
         made = _made(conversation, path[-_FIRST:])
-        self._widget.change(
-            earlier=max(0, len(path) - _FIRST), transcript=[*made, *pending], version=self._widget.version + 1
-        )
+        self._widget.restate([*made, *pending], max(0, len(path) - _FIRST))
 
     def load(self, conversation: Conversation, count: int) -> None:
         """Put so many earlier turns before those that are here."""

@@ -117,6 +117,7 @@ class Turns:
         def looking(name: str) -> None:
             self._transcript.change(asked.id, state="looking", line=f"Looking at {name} …")
 
+        self._transcript.follow(self._session.conversation)
         self.arriving = True
         self._transcript.change(asked.id, state="looking", line="")
         asked.asking = asking = question.send(asked, looking)

@@ -24,7 +24,8 @@ class ChatWidget(anywidget.AnyWidget):
     """One chat, shown by as many views as there are.
 
     `transcript` is changed in place by who holds `lock`, and what changed is told by messages, so that a long reply is
-    sent once; a front end that asks for the state, after a reload, gets it whole. Everything may be used on any thread.
+    sent once; a front end that asks for the state, after a reload, gets it whole. `earlier` counts the entries before
+    it that are not loaded. Everything may be used on any thread.
     """
 
     _esm = assets.esm()
@@ -63,6 +64,15 @@ class ChatWidget(anywidget.AnyWidget):
         with self.lock:
             for name, value in traits.items():
                 setattr(self, name, value)
+
+    def restate(self, transcript: list[Any], earlier: int) -> None:
+        """Give the transcript anew, whole; `version` tells views of it, since a browser cannot compare."""
+        with self.lock:
+            if transcript == self.transcript:  # the trait is not sent then, and a browser's copy of it is older
+                self.send_state("transcript")
+            with self.hold_sync():
+                self.transcript, self.earlier = transcript, earlier
+                self.version += 1
 
     def _hear(self, _: object, content: object, buffers: Sequence[bytes]) -> None:
         if isinstance(content, dict) and isinstance(content.get("type"), str):
