@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.chat import OPEN, Chat
-from tests.browser.conftest import LOAD, MARKDOWN, say
+from tests.browser.chat import Chat, opened
+from tests.browser.conftest import MARKDOWN, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +45,9 @@ _PASTE = """(node, bytes) => {
 
 @pytest.fixture(scope="module")
 def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
-    lab.write("panel-writing.ipynb", f"{LOAD}\n{SETUP}", OPEN, "", "")
-    notebook = lab_tab.open("panel-writing.ipynb")
-    for cell in (0, 1):
-        notebook.run_cell(cell)
-        notebook.wait_idle()
-    chat = Chat(notebook)
-    expect(chat.panel).to_be_visible()
+    chat = opened(lab_tab, lab, "panel-writing.ipynb", "", "", setup=SETUP)
     yield chat
-    notebook.close()
+    chat.notebook.close()
 
 
 @pytest.fixture
