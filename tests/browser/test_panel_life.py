@@ -19,7 +19,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 SLEEP = "import time\ntime.sleep(60)"
 HOLD = "x = sum(range(4 * 10**8))"  # one call into C: no other thread of the kernel runs meanwhile
-LARGE = "%config KimiMagics.model = 'kimi-k2.6'\n%config KimiMagics.max_tokens = 20001"
+LARGE = """import os  # a model whose limits hold 20,000 tokens, asked of the same server
+os.environ |= {
+    "KIMI_ENDPOINT": os.environ["KIMI_LOCAL_URL"] + "/accounts/local/ai/v1",
+    "KIMI_API_KEY": os.environ["KIMI_LOCAL_TOKEN"],
+    "KIMI_MODEL": "@cf/moonshotai/kimi-k2.6",
+    "KIMI_MAX_TOKENS": "20001",
+}"""
 MANY = "import kimi_magic\nfor n in range(45): kimi_magic.ask(f'Question {n} <<say Reply {n}.>>', quiet=True)"
 
 

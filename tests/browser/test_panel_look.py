@@ -178,7 +178,7 @@ def test_a_hostile_reply_runs_and_loads_nothing(chat: Chat, tab: LabTab) -> None
         assert re.match("https?://", link.get_attribute("href"))
         assert link.get_attribute("target") == "_blank"
         assert "noopener" in link.get_attribute("rel")
-    assert links.count() == 2
+    assert links.count() == 3  # the image, the iframe's bare address, and the one that is a link
     assert "<script>" in chat.reply(turn)
     chat.panel.locator("input[type=file]").set_input_files(
         [{"name": "<img src=x onerror=window.owned=8>.txt", "mimeType": "text/plain", "buffer": b"x"}]
