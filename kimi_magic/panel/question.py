@@ -56,6 +56,8 @@ class Question:
 def send(question: Question, looking: Callable[[str], None]) -> Asking:
     """Put it together and send it; see `cell.ask` for what that raises."""
     values = kernel.resolve(question.ask.options)
+    if values.rerun == "ask":  # there is no cell here that could be asked in; what is replayed says so
+        values = replace(values, rerun="replay")
     put = gathered(question, looking)
     tools = _toolbox(question)
     return kernel.ask(put, values, origin=_origin(question), tools=tools)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from html import escape
 
-from kimi_magic import card, present
+from kimi_magic import card, kernel, present
 from kimi_magic.calls import Round
 from kimi_magic.conversation import Conversation, Turn
 
@@ -63,6 +63,8 @@ class Saved:
         if not shown:
             notice = "Nothing was said in the panel yet."
         pieces = {(conversation.id, turn.number): turn for turn in shown}
+        if kernel.guard().names:  # what was fit to be shown may be private by now
+            self._made.clear()
         self._made = {key: self._made.get(key) or _html(turn) for key, turn in pieces.items()}
         style = present.style() if shown else ""
         head = present.status(f"Conversation {conversation.name} with Kimi") + present.status(notice)
@@ -82,7 +84,15 @@ def _last(turns: tuple[Turn, ...]) -> list[Turn]:
     return shown[::-1]
 
 
+def _withheld(turn: Turn) -> str:
+    """Say that a turn is not written, where it holds what has become private after it was said."""
+    found = kernel.private_in(turn.texts)
+    return f"A turn is withheld: it holds values of {', '.join(found)}, which are private now." if found else ""
+
+
 def _html(turn: Turn) -> str:
+    if found := _withheld(turn):
+        return present.notice(found)
     reply = turn.reply
     asked = f'<div class="{_PLAIN}" style="{_QUESTION}">{escape(turn.words)}</div>'
     rounds = "".join(map(_round, reply.rounds))
@@ -96,6 +106,8 @@ def _round(done: Round) -> str:
 
 
 def _plain(turn: Turn) -> str:
+    if found := _withheld(turn):
+        return found
     quoted = "\n".join(f"> {line}" for line in turn.words.splitlines())
     calls = "\n".join(card.plain(one.call, one) for one in turn.reply.calls)
     return "\n\n".join(filter(None, (quoted, calls, turn.reply.plain or turn.reply.notice)))
