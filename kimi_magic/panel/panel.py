@@ -45,7 +45,7 @@ class Panel:
         self.side = Worker("kimi-panel-side", self.failed)
         self.looking = Worker("kimi-panel-look", self.failed)
         self.turns = Turns(session, self.transcript, self.asking, self.changed)
-        self.saved = Saved(self.widget.model_id)
+        self.saved = Saved(self.widget.model_id, self.transcript)
         self._interrupts = Interrupts(shell, self.turns.stop)
         self._actions = Actions(self)
         self._numbers = itertools.count(1)
@@ -67,6 +67,7 @@ class Panel:
             display({"text/plain": repr(self)}, raw=True)
             return
         self.saved.display(self.session.conversation)
+        self.changed()
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
         words = "Kimi's panel opens when this cell runs, where the front end shows widgets."
         display({"application/vnd.jupyter.widget-view+json": view, "text/plain": words}, raw=True)

@@ -39,6 +39,12 @@ class Transcript:
         with self._lock:
             return next((entry for entry in reversed(self.entries) if entry["id"] == id_), None)
 
+    def of(self, conversation: Conversation, turn: int) -> Entry | None:
+        """Give the entry of a turn of this conversation, if it is loaded."""
+        with self._lock:
+            known = self.entries if conversation.id == self._conversation else ()
+            return next((entry for entry in known if entry["turn"] == turn), None)
+
     def question(self, id_: str) -> dict[str, Any]:
         """Give the question of an entry; nothing, where it is gone."""
         with self._lock:
