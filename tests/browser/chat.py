@@ -10,11 +10,26 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
-    from tests.harness.browser import Notebook
+    from tests.harness.browser import LabTab, Notebook
+    from tests.harness.lab import Lab
 
-__all__ = ["OPEN", "Chat"]
+__all__ = ["OPEN", "Chat", "opened"]
 
 OPEN = "%kimi chat"
+
+expect.set_options(timeout=20_000)  # a machine that does other things as well may be slow
+
+
+def opened(tab: LabTab, lab: Lab, name: str, *cells: str, setup: str = "") -> Chat:
+    """Open a notebook whose second cell opens the panel, and run these two; further cells wait."""
+    lab.write(name, f"%load_ext kimi_magic\n{setup}", OPEN, *cells)
+    notebook = tab.open(name)
+    for cell in (0, 1):
+        notebook.run_cell(cell)
+        notebook.wait_idle()
+    chat = Chat(notebook)
+    expect(chat.panel).to_be_visible()
+    return chat
 
 
 class Chat:
@@ -26,6 +41,7 @@ class Chat:
         self.panel = notebook.output(cell).locator(".kimi-panel")
         self.input = self.panel.get_by_role("textbox", name="Question")
         self.log = self.panel.get_by_role("region", name="Transcript")
+        self.options = self.panel.get_by_role("listbox", name="Completions").get_by_role("option")
         self.turns = self.panel.locator(".kp-turn:visible")
 
     def button(self, name: str, *, inside: Locator | None = None) -> Locator:

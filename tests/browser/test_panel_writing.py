@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.chat import OPEN, Chat
-from tests.browser.conftest import LOAD, MARKDOWN, say
+from tests.browser.chat import Chat, opened
+from tests.browser.conftest import MARKDOWN, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-SETUP = '''import pandas as pd
+SETUP = '''import kimi_magic, pandas as pd
 wine = pd.DataFrame({"alcohol": [12.1, 13.2, 14.3], "cultivar": list("abc")})
 
+@kimi_magic.tool(approve=True)
 def load(city: str) -> str:
     """Load the weather of a city."""
     return f"20 degrees in {city}"
@@ -44,20 +45,16 @@ _PASTE = """(node, bytes) => {
 
 @pytest.fixture(scope="module")
 def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
-    lab.write("panel-writing.ipynb", f"{LOAD}\n{SETUP}", OPEN, "", "")
-    notebook = lab_tab.open("panel-writing.ipynb")
-    for cell in (0, 1):
-        notebook.run_cell(cell)
-        notebook.wait_idle()
-    chat = Chat(notebook)
-    expect(chat.panel).to_be_visible()
+    chat = opened(lab_tab, lab, "panel-writing.ipynb", "", "", setup=SETUP)
     yield chat
-    notebook.close()
+    chat.notebook.close()
 
 
 @pytest.fixture
 def chat(opened_chat: Chat, tab: LabTab) -> Chat:
     """The panel with an empty conversation."""
+    if (stop := opened_chat.button("Stop the reply")).is_visible():
+        stop.click()  # a test that failed may have left it running
     if opened_chat.turns.count():
         opened_chat.clear()
     opened_chat.write("")
@@ -182,12 +179,13 @@ def test_a_call_waits_for_allow_or_refuse(chat: Chat) -> None:
         turn = chat.ask(ask, done=False)
         wanted = turn.get_by_role("group", name="Run load?")
         expect(wanted).to_be_visible()
+        expect(turn.locator(".kp-card pre")).to_contain_text("Bern")
         chat.button(answer, inside=wanted).click()
         chat.wait_done(turn)
         card = turn.locator(".kp-card")
         expect(card).to_contain_text(state)
         card.locator("summary").click()
-        shown = "20 degrees in Bern" if answer == "Allow" else '"city": "Bern"'
+        shown = "20 degrees in Bern" if answer == "Allow" else "did not agree"
         expect(card.locator("pre").get_by_text(shown).first).to_be_visible()
     chat.panel.get_by_role("checkbox", name="load").uncheck()
     chat.button("Tools").click()
@@ -219,10 +217,10 @@ def test_files_are_chosen_pasted_and_dropped_and_checked(chat: Chat, seen) -> No
 def test_objects_are_picked_and_what_goes_along_is_shown_before(chat: Chat) -> None:
     chat.input.press_sequentially("Describe ")
     chat.button("Insert a live object").click()
-    option = chat.panel.get_by_role("option").filter(has_text="wine")
+    option = chat.options.filter(has_text="wine")
     expect(option).to_contain_text("3 × 2")
     chat.input.press_sequentially("wi")
-    expect(chat.panel.get_by_role("option")).to_have_count(1)
+    expect(chat.options).to_have_count(1)
     chat.input.press("Tab")
     chat.input.press_sequentially(" }}" if "}}" not in chat.input.input_value() else "")
     assert re.fullmatch(r"Describe \{\{ wine\s*\}\}", chat.input.input_value().strip())
@@ -252,9 +250,8 @@ def test_copy_and_insert(chat: Chat, tab: LabTab) -> None:
 
 def test_slash_commands_complete_and_tell(chat: Chat) -> None:
     chat.input.press_sequentially("/he")
-    option = chat.panel.get_by_role("option")
-    expect(option).to_have_count(1)
-    expect(option).to_contain_text("/help")
+    expect(chat.options).to_have_count(1)
+    expect(chat.options).to_contain_text("/help")
     chat.input.press("Enter")
     assert chat.input.input_value().strip() == "/help"
     chat.input.press("Enter")

@@ -17,12 +17,8 @@ export class CallPiece {
     this.#state = h("span", { class: "kp-state" });
     this.#inside = h("div");
     this.#wanted = h("div", { class: "kp-approval", role: "group", hidden: true });
-    this.element = h(
-      "div",
-      { class: "kp-card kp-piece mathjax_ignore tex2jax_ignore" },
-      h("details", {}, h("summary", {}, icon("fold"), this.#mark, this.#name, this.#brief, this.#state), this.#inside),
-      this.#wanted,
-    );
+    this.#fold = h("details", {}, h("summary", {}, icon("fold"), this.#mark, this.#name, this.#brief, this.#state), this.#inside);
+    this.element = h("div", { class: "kp-card kp-piece mathjax_ignore tex2jax_ignore" }, this.#fold, this.#wanted);
   }
 
   #mark;
@@ -31,6 +27,7 @@ export class CallPiece {
   #state;
   #inside;
   #wanted;
+  #fold;
 
   show(piece) {
     const { state } = piece;
@@ -47,6 +44,7 @@ export class CallPiece {
     const asking = state === "asking";
     if (asking === !this.#wanted.hidden) return;
     this.#wanted.hidden = !asking;
+    this.#fold.open = asking;  // what shall be agreed to has to be seen
     if (!asking) return;
     const answer = (agreed, forAll) => () => {
       this.context.answer(call, agreed, forAll);

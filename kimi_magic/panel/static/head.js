@@ -72,6 +72,6 @@ export class Head {
   #approval({ value, options }) {
     const select = h("select", { class: "kp-select", onchange: () => this.#talk.send({ type: "set", name: "approve", value: select.value }) });
     select.append(...options.map((each) => h("option", { value: each.value, selected: each.value === value }, each.label)));
-    return h("label", { class: "kp-approve" }, "Ask me ", select);
+    return h("label", { class: "kp-approve" }, "Approval: ", select);
   }
 }

@@ -51,7 +51,7 @@ export class Preview {
       return;
     }
     const { text, attachments } = this.#draft();
-    if (!text.trim() && !attachments.length) {
+    if (!text.trim() || /^\/[a-z]*$/.test(text)) {  // a command is being written
       this.#show({ parts: [], text: "", tokens: 0 });
       return;
     }
@@ -65,7 +65,7 @@ export class Preview {
   }
 
   #show({ parts, text, error }) {
-    const empty = !this.#draft().text.trim() && !this.#draft().attachments.length;
+    const empty = !this.#draft().text.trim();
     this.estimate.textContent = empty ? "" : error ? "!" : text;
     this.estimate.title = error || "";
     if (this.element.hidden) return;
