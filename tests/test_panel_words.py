@@ -217,6 +217,15 @@ def test_a_file_is_refused_by_what_it_is(front: Front) -> None:
     assert "neither a picture nor text" in told["error"]
 
 
+def test_a_file_is_kept_until_its_question_is_sent(front: Front, seen: Seen) -> None:
+    key = front.send(b"to be kept", type="attach", name="a.txt")
+    front.answer(key)
+    front.ask("{{ nobody_there }}", attachments=[key])
+    front.until(lambda: any(one["type"] == "refill" and one["attachments"] == [key] for one in front.messages))
+    front.ask("What?", attachments=[key])
+    assert "to be kept" in str(asked(seen))
+
+
 def test_a_file_that_is_taken_away_does_not_go_along(front: Front, seen: Seen) -> None:
     key = front.send(b"not to be sent", type="attach", name="a.txt")
     front.answer(key)

@@ -29,6 +29,7 @@ __all__ = ["Question", "check_tools", "gathered", "last_failure", "preview", "se
 class Question:
     """What is asked, in the entry `id`: the words, what goes beside them, and the turn whose place it takes.
 
+    `files` are the keys of those among the `objects` that the front end has sent.
     With `verbatim` the question of that turn goes once more, exactly as it went; otherwise what stood beside it goes
     along again.
     """
@@ -36,6 +37,7 @@ class Question:
     id: str
     ask: Ask
     objects: tuple[Source, ...] = ()
+    files: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     turn: Turn | None = None
     verbatim: bool = False

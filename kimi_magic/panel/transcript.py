@@ -92,9 +92,16 @@ class Transcript:
         """Have a sentence read out to who cannot see the panel."""
         self._widget.tell("say", text=text)
 
-    def refill(self, text: str) -> None:
-        """Give back words that were not asked, to be changed."""
-        self._widget.tell("refill", text=text)
+    def refill(self, text: str, files: Sequence[str] = ()) -> None:
+        """Give back words that were not asked, and the files beside them, to be changed."""
+        self._widget.tell("refill", text=text, attachments=list(files))
+
+    def hide_from(self, turn: int) -> None:
+        """Take away the entries of this turn and those after it: another branch begins there. `follow` undoes it."""
+        with self._lock:
+            at = next((n for n, entry in enumerate(self.entries) if entry["turn"] == turn), self._settled())
+            for entry in self.entries[at : self._settled()]:
+                self.remove(entry["id"])
 
     def follow(self, conversation: Conversation) -> None:
         """Show the turns that led to where a conversation stands now."""
