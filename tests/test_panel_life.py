@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,9 +84,7 @@ def test_it_waits_for_the_question_of_a_cell(kernel: Kernel) -> None:
     front = Front(kernel, "%kimi chat polite")
     front.subshell = subshell(kernel)
     request = kernel.client.execute("%%kimi\n<<tokens 150>><<rate 60>>")
-    front.until(lambda: front.started == request)
-    front.until(lambda: kernel)
-    time.sleep(0.3)  # the question of the cell is on its way
+    front.until(lambda: request in front.displayed)
     front.send(type="ask", text="<<say after it>>")
     front.until(lambda: any("cell comes first" in entry.get("line", "") for entry in front.entries))
     front.until(lambda: front.idle == request)
@@ -101,8 +98,8 @@ def test_interrupting_a_cell_leaves_the_panels_reply_alone(kernel: Kernel) -> No
     front.subshell = subshell(kernel)
     front.send(type="ask", text="<<tokens 100>><<rate 50>>")
     front.until(lambda: front.entries and text_of(front.entries[-1]))
-    request = kernel.client.execute("import time\ntime.sleep(60)")
-    front.until(lambda: front.started == request)
+    request = kernel.client.execute("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    front.until(lambda: request in front.printed)
     kernel.interrupt()
     front.until(lambda: front.idle == request)
     front.rest()

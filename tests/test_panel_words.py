@@ -188,6 +188,16 @@ def test_the_preview_says_what_goes_along(front: Front, seen: Seen) -> None:
     assert seen.all() == []
 
 
+def test_a_preview_computes_nothing(front: Front, kernel: Kernel) -> None:
+    front.run("basket = [1, 2, 3]\nshelf = {'a': basket}")
+    told = front.answer(front.send(type="preview", text="{{ basket.pop() }} of {{ shelf['a'] }}", attachments=[]))
+    assert kernel.value("basket") == [1, 2, 3]
+    assert {part["name"]: part["notes"] for part in told["parts"]}[
+        "basket.pop()"
+    ] == "left out: computed when it is sent"
+    assert "shelf['a']" in [part["name"] for part in told["parts"]]
+
+
 def test_a_preview_of_what_cannot_be_sent_says_why(front: Front) -> None:
     told = front.answer(front.send(type="preview", text="{{ nobody_here }}", attachments=[]))
     assert "nobody_here" in told["error"]

@@ -6,7 +6,6 @@ what changes the conversation, to one worker, in their order; what only looks, t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Actions"]
 
-_OPENING = re.compile(r"^\s*%kimi\s+chat\b|\bkimi_magic\.chat\(", re.MULTILINE)
 _PAGE = 200
 """Most entries that are made at a time."""
 
@@ -68,7 +66,7 @@ class Actions:
             return
         try:
             told = slash.parse(text)
-            asked = slash.ask_of(told, self._last_cell) if told is not None else Ask(text)
+            asked = slash.ask_of(told, question.last_cell(self._panel.shell)) if told is not None else Ask(text)
         except KimiError as error:
             self._panel.failed(error)
             return
@@ -77,13 +75,6 @@ class Actions:
         elif told is not None:
             worker = self._panel.asking if slash.changes(told) else self._panel.side
             worker.put(lambda: self._answer(told))
-
-    @property
-    def _last_cell(self) -> str:
-        """The last cell that did something else than to open this panel."""
-        inputs: list[str] = getattr(getattr(self._panel.shell, "history_manager", None), "input_hist_raw", [])
-        numbers = reversed(range(1, len(inputs)))
-        return next((str(n) for n in numbers if not _OPENING.search(inputs[n])), "-1:")
 
     def _question(self, ask: Ask, heard: Heard, turn: Turn | None = None) -> Question:
         keys = heard.names("attachments")
@@ -164,7 +155,7 @@ class Actions:
             return
         try:
             command = slash.parse(text)
-            asked = slash.ask_of(command, self._last_cell) if command is not None else Ask(text)
+            asked = slash.ask_of(command, question.last_cell(self._panel.shell)) if command is not None else Ask(text)
             if asked is not None and text.strip():
                 told |= _foreseen(self._question(asked, heard, self._turn(heard)))
         except KimiError as error:

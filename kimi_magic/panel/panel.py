@@ -116,7 +116,8 @@ class Panel:
         self._interrupts.wanted(now=running is not None)
         queue = [{"id": one.id, "text": one.ask.question} for one in self.turns.waiting]
         told = {"attached": not self.session.closed, "running": running.id if running else "", "queue": queue}
-        self.widget.change(status={**self.widget.status, **told})
+        with self.widget.lock:
+            self.widget.change(status={**self.widget.status, **told})
 
     def _refresh(self) -> None:
         """Show what there is to show now."""
@@ -125,12 +126,14 @@ class Panel:
             self._end()
             return
         conversation = self.session.conversation
-        if not self.turns.arriving:
-            self.transcript.follow(conversation)
+        self.transcript.follow(conversation)
+        if not self.transcript.held:
             self.saved.update(conversation)
         empty = not self.transcript.entries
+        where = facts.place()
+        with self.widget.lock:
+            self.widget.change(status={**self.widget.status, **where})
         self.widget.change(
-            status={**self.widget.status, **facts.place()},
             usage=facts.usage(self.session),
             choices=facts.choices(self.session, self.tools, self.shell),
             suggestions=facts.suggestions(self.shell) if empty else [],

@@ -26,7 +26,6 @@ class Turns:
     """Asks questions in their order, on the worker's thread; the methods are for any other.
 
     `changed` is called whenever another one runs or waits, `sent` with one whose files need not be kept any longer.
-    While one is `arriving`, the turn that it is going to be is not yet what its entry shows.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class Turns:
         self._waiting: list[Question] = []
         self._failed: dict[str, Question] = {}
         self.running: Question | None = None
-        self.arriving = False
 
     @property
     def waiting(self) -> list[Question]:
@@ -124,7 +122,8 @@ class Turns:
             if not isinstance(error, KimiError):
                 raise
         finally:
-            self.running, self.arriving = None, False
+            self._transcript.release()
+            self.running = None
             self._changed()
 
     def _has_turn(self, asked: Question) -> bool:
@@ -139,10 +138,7 @@ class Turns:
         def looking(name: str) -> None:
             self._transcript.change(asked.id, state="looking", line=f"Looking at {name} …")
 
-        self._transcript.follow(self._session.conversation)
-        self.arriving = True
-        if asked.turn is not None:
-            self._transcript.hide_from(asked.turn.number)
+        self._transcript.hold(self._session.conversation, asked.turn.number if asked.turn is not None else 0)
         self._transcript.change(asked.id, state="looking", line="")
         asked.asking = asking = question.send(asked, looking)
         if asked.stopped.is_set():

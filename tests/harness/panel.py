@@ -29,7 +29,8 @@ class Front:
 
     comm = ""
     subshell = ""
-    started = idle = ""
+    idle = ""
+    displayed: frozenset[str] = frozenset()
     static: dict[str, str] = {}  # noqa: RUF012  # these two are replaced, never changed
     printed: dict[str, str] = {}  # noqa: RUF012
 
@@ -110,8 +111,8 @@ class Front:
         content, parent = message["content"], message["parent_header"].get("msg_id", "")
         if message["msg_type"] == "status" and content["execution_state"] == "idle":
             self.idle = parent
-        if message["msg_type"] == "execute_input":
-            self.started = parent
+        if message["msg_type"] == "display_data":
+            self.displayed = self.displayed | {parent}
         if message["msg_type"] == "stream":
             self.printed = self.printed | {parent: self.printed.get(parent, "") + content["text"]}
         if message["msg_type"] == "update_display_data":
