@@ -97,7 +97,7 @@ def test_stop_before_anything_has_come_gives_the_words_back(front: Front) -> Non
     front.send(type="ask", text="<<first 30>>")
     front.until(lambda: front.entries and front.entries[0]["line"].startswith("Waiting"))
     front.send(type="stop")
-    front.until(lambda: {"type": "refill", "text": "<<first 30>>"} in front.messages)
+    front.until(lambda: {"type": "refill", "text": "<<first 30>>", "attachments": []} in front.messages)
     front.until(lambda: not front.entries)
 
 
@@ -120,6 +120,7 @@ def test_asking_again_grows_a_branch(front: Front, seen: Seen) -> None:
     front.ask("<<say three>>")
     known = {entry["id"] for entry in front.entries}
     front.send(type="again", turn=2)
+    front.until(lambda: [one["turn"] for one in front.entries if one["id"] in known] == [1])
     entry = front.ended(known)
     assert entry["branch"] == {"at": 2, "of": 2, "turns": [2, 4]}
     assert [one["turn"] for one in front.entries] == [1, 4]
@@ -150,7 +151,7 @@ def test_a_question_that_cannot_be_put_is_given_back(front: Front) -> None:
     assert entry["state"] == "failed"
     assert "nobody" in entry["error"]["message"]
     assert entry["error"]["hint"]
-    assert {"type": "refill", "text": "What is {{ nobody }}?"} in front.messages
+    assert {"type": "refill", "text": "What is {{ nobody }}?", "attachments": []} in front.messages
 
 
 def test_a_failed_question_can_be_asked_again(front: Front) -> None:

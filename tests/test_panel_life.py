@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,9 +84,7 @@ def test_it_waits_for_the_question_of_a_cell(kernel: Kernel) -> None:
     front = Front(kernel, "%kimi chat polite")
     front.subshell = subshell(kernel)
     request = kernel.client.execute("%%kimi\n<<tokens 150>><<rate 60>>")
-    front.until(lambda: front.started == request)
-    front.until(lambda: kernel)
-    time.sleep(0.3)  # the question of the cell is on its way
+    front.until(lambda: request in front.displayed)
     front.send(type="ask", text="<<say after it>>")
     front.until(lambda: any("cell comes first" in entry.get("line", "") for entry in front.entries))
     front.until(lambda: front.idle == request)
@@ -101,8 +98,8 @@ def test_interrupting_a_cell_leaves_the_panels_reply_alone(kernel: Kernel) -> No
     front.subshell = subshell(kernel)
     front.send(type="ask", text="<<tokens 100>><<rate 50>>")
     front.until(lambda: front.entries and text_of(front.entries[-1]))
-    request = kernel.client.execute("import time\ntime.sleep(60)")
-    front.until(lambda: front.started == request)
+    request = kernel.client.execute("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    front.until(lambda: request in front.printed)
     kernel.interrupt()
     front.until(lambda: front.idle == request)
     front.rest()
@@ -235,3 +232,40 @@ def test_with_an_account_there_are_models_prices_and_pictures(account: Kernel, s
     usage = front.traits["usage"]["text"]
     assert "in this kernel" in usage
     assert "budget $2.00: $" in usage
+
+
+def test_the_kernels_interrupt_stops_a_reply_where_no_cell_runs(kernel: Kernel) -> None:
+    front = Front(kernel, "%kimi chat interrupted")
+    front.send(type="ask", text="<<tokens 4000>><<rate 40>>")
+    front.until(lambda: front.entries and text_of(front.entries[-1]))
+    kernel.interrupt()
+    assert front.ended(set())["state"] == "cut"
+    assert kernel.run("1 + 1").ok
+
+
+def test_new_objects_and_functions_can_be_chosen_once_a_cell_has_made_them(kernel: Kernel) -> None:
+    kernel.run("import pandas as pd")
+    front = Front(kernel, "%kimi chat offers")
+    front.run("fresh_frame = pd.DataFrame({'a': [1]})\ndef fresh_tool(): 'A tool.'")
+    front.until(lambda: "fresh_tool" in {one["value"] for one in front.traits["choices"]["tools"]["options"]})
+    front.until(lambda: any("{{ fresh_frame }}" in one["text"] for one in front.traits["suggestions"]))
+
+
+def test_what_became_private_is_not_written_into_the_notebook(kernel: Kernel) -> None:
+    kernel.run("import pandas as pd, kimi_magic\npatients = pd.DataFrame({'name_of': ['Zacharias Quimby']})")
+    front = Front(kernel, "%kimi chat secrets")
+    front.ask("<<say It is Zacharias Quimby.>>")
+    front.until(lambda: "Quimby" in front.static.get("text/plain", ""))
+    front.run("kimi_magic.private(patients, ['name_of'])")
+    front.until(lambda: "withheld" in front.static["text/plain"])
+    assert "Quimby" not in front.static["text/plain"] + front.static["text/html"]
+
+
+def test_what_a_tool_prints_stands_with_the_panel(kernel: Kernel) -> None:
+    kernel.run("def noisy() -> str:\n    'Make noise.'\n    print('NOISE')\n    return 'made'")
+    front = Front(kernel, "%kimi chat noise")
+    front.send(type="set", name="tools", value=["noisy"])
+    front.run("1")
+    front.ask("<<tool noisy {}>><<say done>>")
+    front.until(lambda: front.printed)
+    assert front.printed == {front.cell.messages[0]["parent_header"]["msg_id"]: "NOISE\n"}

@@ -188,6 +188,16 @@ def test_the_preview_says_what_goes_along(front: Front, seen: Seen) -> None:
     assert seen.all() == []
 
 
+def test_a_preview_computes_nothing(front: Front, kernel: Kernel) -> None:
+    front.run("basket = [1, 2, 3]\nshelf = {'a': basket}")
+    told = front.answer(front.send(type="preview", text="{{ basket.pop() }} of {{ shelf['a'] }}", attachments=[]))
+    assert kernel.value("basket") == [1, 2, 3]
+    assert {part["name"]: part["notes"] for part in told["parts"]}[
+        "basket.pop()"
+    ] == "left out: computed when it is sent"
+    assert "shelf['a']" in [part["name"] for part in told["parts"]]
+
+
 def test_a_preview_of_what_cannot_be_sent_says_why(front: Front) -> None:
     told = front.answer(front.send(type="preview", text="{{ nobody_here }}", attachments=[]))
     assert "nobody_here" in told["error"]
@@ -215,6 +225,15 @@ def test_a_file_is_refused_by_what_it_is(front: Front) -> None:
     told = front.answer(front.send(b"\x7fELF\x00\x00\xff\xfe", type="attach", name="photo.png", media="image/png"))
     assert not told["ok"]
     assert "neither a picture nor text" in told["error"]
+
+
+def test_a_file_is_kept_until_its_question_is_sent(front: Front, seen: Seen) -> None:
+    key = front.send(b"to be kept", type="attach", name="a.txt")
+    front.answer(key)
+    front.ask("{{ nobody_there }}", attachments=[key])
+    front.until(lambda: any(one["type"] == "refill" and one["attachments"] == [key] for one in front.messages))
+    front.ask("What?", attachments=[key])
+    assert "to be kept" in str(asked(seen))
 
 
 def test_a_file_that_is_taken_away_does_not_go_along(front: Front, seen: Seen) -> None:

@@ -6,13 +6,11 @@ what changes the conversation, to one worker, in their order; what only looks, t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import history, kernel, models
 from kimi_magic.command import Ask, Resume, Switch
-from kimi_magic.context.gathering import Source
 from kimi_magic.conversation import Turn
 from kimi_magic.errors import KimiError
 from kimi_magic.panel import branches, completion, question, slash
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Actions"]
 
-_OPENING = re.compile(r"^\s*%kimi\s+chat\b|\bkimi_magic\.chat\(", re.MULTILINE)
 _PAGE = 200
 """Most entries that are made at a time."""
 
@@ -69,26 +66,24 @@ class Actions:
             return
         try:
             told = slash.parse(text)
-            asked = slash.ask_of(told, self._last_cell) if told is not None else Ask(text)
+            asked = slash.ask_of(told, question.last_cell(self._panel.shell)) if told is not None else Ask(text)
         except KimiError as error:
             self._panel.failed(error)
             return
         if asked is not None:
-            objects = self._files.take(heard.names("attachments"))
-            self._panel.turns.ask(self._question(asked, objects), text)
+            self._panel.turns.ask(self._question(asked, heard), text)
         elif told is not None:
             worker = self._panel.asking if slash.changes(told) else self._panel.side
             worker.put(lambda: self._answer(told))
 
-    @property
-    def _last_cell(self) -> str:
-        """The last cell that did something else than to open this panel."""
-        inputs: list[str] = getattr(getattr(self._panel.shell, "history_manager", None), "input_hist_raw", [])
-        numbers = reversed(range(1, len(inputs)))
-        return next((str(n) for n in numbers if not _OPENING.search(inputs[n])), "-1:")
+    def _question(self, ask: Ask, heard: Heard, turn: Turn | None = None) -> Question:
+        keys = heard.names("attachments")
+        return Question(self._panel.fresh_id("ask"), ask, self._files.sources(keys), keys, self._panel.tools, turn)
 
-    def _question(self, ask: Ask, objects: tuple[Source, ...] = (), turn: Turn | None = None) -> Question:
-        return Question(self._panel.fresh_id("ask"), ask, objects, self._panel.tools, turn)
+    def sent(self, asked: Question) -> None:
+        """Let go of the files that went with a question."""
+        for key in asked.files:
+            self._files.remove(key)
 
     def _turn(self, heard: Heard) -> Turn | None:
         return self._panel.session.conversation.tree.get(heard.number("turn"))
@@ -98,15 +93,14 @@ class Actions:
         if turn is None:
             self._panel.turns.again(heard.text("id"))
             return
-        asked = self._question(Ask(turn.words, options={"rerun": "always"}), turn=turn)
+        asked = self._question(Ask(turn.words, options={"rerun": "always"}), heard, turn)
         asked.verbatim = True
         self._panel.turns.ask(asked, turn.words)
 
     def _edit(self, heard: Heard) -> None:
         turn, text = self._turn(heard), heard.text("text")
         if turn is not None and text.strip():
-            objects = self._files.take(heard.names("attachments"))
-            self._panel.turns.ask(self._question(Ask(text), objects, turn), text)
+            self._panel.turns.ask(self._question(Ask(text), heard, turn), text)
 
     def _branch(self, heard: Heard) -> None:
         session, number = self._panel.session, heard.number("turn")
@@ -161,10 +155,9 @@ class Actions:
             return
         try:
             command = slash.parse(text)
-            asked = slash.ask_of(command, self._last_cell) if command is not None else Ask(text)
+            asked = slash.ask_of(command, question.last_cell(self._panel.shell)) if command is not None else Ask(text)
             if asked is not None and text.strip():
-                asking = self._question(asked, self._files.sources(heard.names("attachments")), self._turn(heard))
-                told |= _foreseen(asking)
+                told |= _foreseen(self._question(asked, heard, self._turn(heard)))
         except KimiError as error:
             told["error"] = f"{error.message} {error.hint}"
         self._panel.widget.tell("preview", key=key, **told)

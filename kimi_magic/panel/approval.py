@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ class Buttons:
         self._always: set[str] = set()
         self._answered = threading.Event()
         self._call = ""
+        self._numbers = itertools.count()
         self._agreed = self._for_all = self._stopped = False
 
     def __call__(self, tool: Tool, arguments: str) -> bool:
@@ -34,8 +36,10 @@ class Buttons:
             return True
         self._answered.clear()
         self._agreed = self._for_all = False
-        self._call = self.view.asking(tool.name, arguments, always=not once)
-        self._answered.wait()
+        self._call = f"approval-{next(self._numbers)}"  # before it is shown: the answer may come at once
+        self.view.asking(self._call, tool.name, arguments, always=not once)
+        if not self._stopped:
+            self._answered.wait()
         self._call = ""
         if self._agreed and self._for_all and not once:
             self._always.add(tool.name)

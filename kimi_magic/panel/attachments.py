@@ -112,10 +112,3 @@ class Attachments:
         """Give these files, as far as they are here, as what goes along."""
         with self._lock:
             return tuple(self._files[key].source for key in keys if key in self._files)
-
-    def take(self, keys: Sequence[str]) -> tuple[Source, ...]:
-        """Give these files, and keep them no longer."""
-        found = self.sources(keys)
-        for key in keys:
-            self.remove(key)
-        return found

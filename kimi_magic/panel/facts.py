@@ -166,6 +166,6 @@ def suggestions(shell: InteractiveShell | None) -> list[dict[str, str]]:
         found.append(
             {"label": f"A first plot of {name}", "text": f"Write code for a first useful plot of {{{{ {name} }}}}."}
         )
-    if getattr(shell, "execution_count", 1) > 1:
+    if question.last_cell(shell):
         found.append({"label": "Explain the last cell", "text": "/explain"})
     return found[:_MANY]

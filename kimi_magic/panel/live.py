@@ -38,7 +38,7 @@ class LiveReply:
         self._calls: dict[str, int] = {}
         self._wanted: tuple[int, str] | None = None
         self._changes: list[delta.PieceDelta] = []
-        self._state, self._line = "waiting", ""
+        self._state, self._calls_for = "waiting", ""
         self._due = 0.0
         if draft.sent is not None:
             question = transcript.question(id_) | {"chips": chips(draft.sent.items)}
@@ -66,22 +66,28 @@ class LiveReply:
                 self._thinking.feed(text)
                 self._state = "thinking"
             case ToolCallDelta(name=name) if name:
-                self._state = "calling"
+                self._state, self._calls_for = "calling", present.printable(name)
             case _:
                 pass
         if (now := time.monotonic()) >= self._due:
-            self._paint(self._state, "" if self._draft.has_text else status_of(self._draft))
+            self._paint(self._state, self._line)
             self._due = now + max(_EVERY, _COST_FACTOR * (time.monotonic() - now))
 
-    def asking(self, name: str, arguments: str, *, always: bool) -> str:
-        """Show a call that wants approval; give the name under which it is answered."""
+    @property
+    def _line(self) -> str:
+        """What is waited for, in a few words."""
+        if self._state == "calling":
+            return f"Calling {self._calls_for} …"
+        return "" if self._draft.has_text else status_of(self._draft)
+
+    def asking(self, call: str, name: str, arguments: str, *, always: bool) -> None:
+        """Show a call that wants approval, which is answered under the name `call`."""
         self._close()
-        at = self._add(call_piece(ToolCall(f"approval-{self._count}", name, ""), "asking"))
+        at = self._add(call_piece(ToolCall(call, name, ""), "asking"))
         self._set(at, arguments=arguments, always=always)
         self._wanted = (at, name)
         self._paint("asking", "")
         self._transcript.say(f"Kimi wants to call {present.printable(name)}. Allow it or refuse it.")
-        return f"approval-{at}"
 
     def calling(self, call: ToolCall) -> None:
         """Show a call that runs now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from kimi_magic.panel import entries, facts, slash
 from kimi_magic.panel.actions import Actions
 from kimi_magic.panel.attachments import LIMITS
 from kimi_magic.panel.heard import Heard
+from kimi_magic.panel.interrupts import Interrupts
 from kimi_magic.panel.saved import Saved
 from kimi_magic.panel.transcript import Transcript
 from kimi_magic.panel.turns import Turns
@@ -42,13 +44,16 @@ class Panel:
         self.asking = Worker("kimi-panel", self.failed)
         self.side = Worker("kimi-panel-side", self.failed)
         self.looking = Worker("kimi-panel-look", self.failed)
-        self.turns = Turns(session, self.transcript, self.asking, self.changed)
-        self.saved = Saved(self.widget.model_id)
         self._actions = Actions(self)
+        self.turns = Turns(session, self.transcript, self.asking, self.changed, self._actions.sent)
+        self.saved = Saved(self.widget.model_id, self.transcript)
+        self._interrupts = Interrupts(shell, self.turns.stop)
         self._numbers = itertools.count(1)
         self._stale = threading.Event()
         self.widget.change(commands=slash.COMMANDS, limits=LIMITS)
         session.watchers.append(self.changed)
+        if shell is not None:
+            shell.events.register("post_run_cell", self._ran)
         self._refresh()
 
     def __repr__(self) -> str:
@@ -62,8 +67,9 @@ class Panel:
             display({"text/plain": repr(self)}, raw=True)
             return
         self.saved.display(self.session.conversation)
+        self.changed()
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
-        words = "Kimi's panel. Run this cell to open it."
+        words = "Kimi's panel opens when this cell runs, where the front end shows widgets."
         display({"application/vnd.jupyter.widget-view+json": view, "text/plain": words}, raw=True)
 
     def close(self) -> None:
@@ -75,6 +81,9 @@ class Panel:
         self.closed = True
         if self.changed in self.session.watchers:
             self.session.watchers.remove(self.changed)
+        if self.shell is not None:
+            with contextlib.suppress(ValueError):  # ended before, or taken away by somebody else
+                self.shell.events.unregister("post_run_cell", self._ran)
         self.turns.close()
         for worker in (self.asking, self.side, self.looking):
             worker.close()
@@ -104,9 +113,11 @@ class Panel:
 
     def _show_status(self) -> None:
         running = self.turns.running
+        self._interrupts.wanted(now=running is not None)
         queue = [{"id": one.id, "text": one.ask.question} for one in self.turns.waiting]
         told = {"attached": not self.session.closed, "running": running.id if running else "", "queue": queue}
-        self.widget.change(status={**self.widget.status, **told})
+        with self.widget.lock:
+            self.widget.change(status={**self.widget.status, **told})
 
     def _refresh(self) -> None:
         """Show what there is to show now."""
@@ -115,20 +126,22 @@ class Panel:
             self._end()
             return
         conversation = self.session.conversation
-        if not self.turns.arriving:
-            self.transcript.follow(conversation)
+        self.transcript.follow(conversation)
+        if not self.transcript.held:
             self.saved.update(conversation)
         empty = not self.transcript.entries
+        where = facts.place()
+        with self.widget.lock:
+            self.widget.change(status={**self.widget.status, **where})
         self.widget.change(
-            status={**self.widget.status, **facts.place()},
             usage=facts.usage(self.session),
             choices=facts.choices(self.session, self.tools, self.shell),
             suggestions=facts.suggestions(self.shell) if empty else [],
         )
         self._show_status()
 
-    def refresh_soon(self) -> None:
-        """Show the choices anew."""
+    def _ran(self, _: object) -> None:
+        """Look at what a cell has left: there may be other tools, and other things to ask about."""
         self.changed()
 
     def _hear(self, content: dict[str, Any], buffers: Sequence[bytes]) -> None:

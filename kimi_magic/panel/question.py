@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kimi_magic import cell, kernel
 from kimi_magic.command import Ask
+from kimi_magic.context import template
+from kimi_magic.context.description import Description
 from kimi_magic.context.gathering import Gathered, Source
 from kimi_magic.conversation import Origin, Turn
 from kimi_magic.errors import CommandError
@@ -22,13 +26,14 @@ if TYPE_CHECKING:
     from kimi_magic.session import Asking
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Question", "check_tools", "gathered", "last_failure", "preview", "send"]
+__all__ = ["Question", "check_tools", "gathered", "last_cell", "last_failure", "preview", "send"]
 
 
 @dataclass(eq=False, slots=True)
 class Question:
     """What is asked, in the entry `id`: the words, what goes beside them, and the turn whose place it takes.
 
+    `files` are the keys of those among the `objects` that the front end has sent.
     With `verbatim` the question of that turn goes once more, exactly as it went; otherwise what stood beside it goes
     along again.
     """
@@ -36,6 +41,7 @@ class Question:
     id: str
     ask: Ask
     objects: tuple[Source, ...] = ()
+    files: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     turn: Turn | None = None
     verbatim: bool = False
@@ -56,6 +62,8 @@ class Question:
 def send(question: Question, looking: Callable[[str], None]) -> Asking:
     """Put it together and send it; see `cell.ask` for what that raises."""
     values = kernel.resolve(question.ask.options)
+    if values.rerun == "ask":  # there is no cell here that could be asked in; what is replayed says so
+        values = replace(values, rerun="replay")
     put = gathered(question, looking)
     tools = _toolbox(question)
     return kernel.ask(put, values, origin=_origin(question), tools=tools)
@@ -64,8 +72,36 @@ def send(question: Question, looking: Callable[[str], None]) -> Asking:
 def preview(question: Question) -> Sent:
     """Give what would be sent, and send nothing."""
     values = kernel.resolve(question.ask.options)
-    put = gathered(question, lambda _: None)
+    put = gathered(replace(question, ask=_unevaluated(question.ask)), lambda _: None)
     return kernel.preview(put, values, origin=_origin(question), tools=_toolbox(question))
+
+
+def _unevaluated(ask: Ask) -> Ask:
+    """Leave out what would have to be computed: somebody may still be typing it, and it may change things."""
+    if ask.context.raw or not isinstance(ask.question, str):
+        return ask
+    namespace = getattr(cell.current_shell(), "user_ns", {})
+
+    def source(expression: str) -> Source:
+        if _only_looks_up(expression):
+            return Source(expression, template.value_of(expression, namespace))
+        return Source(
+            expression, describe=lambda _: Description.of("expression", "…", omitted="computed when it is sent")
+        )
+
+    pieces = template.split(ask.question)
+    found = [source(piece.source) if isinstance(piece, template.Expression) else piece for piece in pieces]
+    return replace(ask, question=cast("str", found))
+
+
+def _only_looks_up(expression: str) -> bool:
+    return all(isinstance(node, _LOOKING_UP) for node in ast.walk(ast.parse(expression.strip(), mode="eval")))
+
+
+_LOOKING_UP = (
+    *(ast.Expression, ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Slice, ast.Tuple, ast.List),
+    *(ast.Load, ast.UnaryOp, ast.USub),
+)
 
 
 def gathered(question: Question, looking: Callable[[str], None]) -> Gathered:
@@ -158,6 +194,16 @@ def _run_between_cells(shell: InteractiveShell, code: str, stopped: Callable[[],
             raise ran.error
         return ran.value
     raise CommandError("The user stopped this before it was done.")
+
+
+_OPENING = re.compile(r"^\s*%kimi\s+chat\b|\bkimi_magic\.chat\(", re.MULTILINE)
+
+
+def last_cell(shell: InteractiveShell | None) -> str:
+    """Give the number of the last cell that did something else than to open the panel; empty for none."""
+    inputs: list[str] = getattr(getattr(shell, "history_manager", None), "input_hist_raw", [])
+    numbers = (n for n in range(len(inputs) - 1, 0, -1) if inputs[n].strip() and not _OPENING.search(inputs[n]))
+    return str(next(numbers, ""))
 
 
 def last_failure() -> BaseException | None:

@@ -77,7 +77,7 @@ def parse(text: str) -> Slash | None:
 def ask_of(slash: Slash, last_cell: str) -> Ask | None:
     """Give the question that a command stands for; None where it asks nothing. Raises CommandError.
 
-    `last_cell` is what stands for the last cell, as --cells takes it.
+    `last_cell` is the number of the last cell, empty for none.
     """
     if slash.name == "fix":
         found = command.parse_line(f"fix {slash.rest}")
@@ -86,6 +86,8 @@ def ask_of(slash: Slash, last_cell: str) -> Ask | None:
         return None
     if slash.rest and not re.fullmatch(r"[\d:,\s-]+", slash.rest):
         return Ask(f"{_EXPLAIN}\n\n{{{{ {slash.rest} }}}}")
+    if not slash.rest and not last_cell:
+        raise CommandError("No cell has run yet.", hint="/explain NAME explains an object of the notebook.")
     return Ask(_EXPLAIN, context=Context(cells=slash.rest or last_cell))
 
 

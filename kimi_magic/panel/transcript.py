@@ -28,6 +28,7 @@ class Transcript:
         self._lock = widget.lock
         self._conversation = ""
         self._path: tuple[int, ...] = ()
+        self.held = False
 
     @property
     def entries(self) -> list[Entry]:
@@ -38,6 +39,12 @@ class Transcript:
         """Give the entry of this id."""
         with self._lock:
             return next((entry for entry in reversed(self.entries) if entry["id"] == id_), None)
+
+    def of(self, conversation: Conversation, turn: int) -> Entry | None:
+        """Give the entry of a turn of this conversation, if it is loaded."""
+        with self._lock:
+            known = self.entries if conversation.id == self._conversation else ()
+            return next((entry for entry in known if entry["turn"] == turn), None)
 
     def question(self, id_: str) -> dict[str, Any]:
         """Give the question of an entry; nothing, where it is gone."""
@@ -86,16 +93,35 @@ class Transcript:
         """Have a sentence read out to who cannot see the panel."""
         self._widget.tell("say", text=text)
 
-    def refill(self, text: str) -> None:
-        """Give back words that were not asked, to be changed."""
-        self._widget.tell("refill", text=text)
+    def refill(self, text: str, files: Sequence[str] = ()) -> None:
+        """Give back words that were not asked, and the files beside them, to be changed."""
+        self._widget.tell("refill", text=text, attachments=list(files))
+
+    def hold(self, conversation: Conversation, turn: int = 0) -> None:
+        """Show where a conversation stands, and follow no change until `release`: an entry is going to be its turn.
+
+        Where it takes the place of a `turn`, that one and those after it are taken away.
+        """
+        with self._lock:
+            self.follow(conversation)
+            self.held = True
+            at = next((n for n, entry in enumerate(self.entries) if turn and entry["turn"] == turn), self._settled())
+            for entry in self.entries[at : self._settled()]:
+                self.remove(entry["id"])
+
+    def release(self) -> None:
+        """Follow changes again, with the next `follow`."""
+        with self._lock:
+            self.held = False
 
     def follow(self, conversation: Conversation) -> None:
-        """Show the turns that led to where a conversation stands now."""
+        """Show the turns that led to where a conversation stands now; nothing new while it is held."""
         turns = conversation.lived
         path = tuple(turn.number for turn in turns)
         siblings = siblings_of(conversation)
         with self._lock:
+            if self.held:
+                return
             hidden = self._widget.earlier
             if conversation.id != self._conversation or path[:hidden] != self._path[:hidden] or len(path) < hidden:
                 self._begin(conversation, path)

@@ -25,20 +25,26 @@ _TICK = 0.2
 class Turns:
     """Asks questions in their order, on the worker's thread; the methods are for any other.
 
-    `changed` is called whenever another one runs or waits. While one is `arriving`, the turn that it is going to be is
-    not yet what its entry shows.
+    `changed` is called whenever another one runs or waits, `sent` with one whose files need not be kept any longer.
     """
 
-    def __init__(self, session: Session, transcript: Transcript, worker: Worker, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        transcript: Transcript,
+        worker: Worker,
+        changed: Callable[[], None],
+        sent: Callable[[Question], None],
+    ) -> None:
         self._session = session
         self._transcript = transcript
         self._worker = worker
         self._changed = changed
+        self._sent = sent
         self._lock = threading.Lock()
         self._waiting: list[Question] = []
         self._failed: dict[str, Question] = {}
         self.running: Question | None = None
-        self.arriving = False
 
     @property
     def waiting(self) -> list[Question]:
@@ -60,16 +66,28 @@ class Turns:
         entry = self._transcript.find(id_)
         if asked is not None and entry is not None:
             self._transcript.remove(id_)
-            fresh = Question(asked.id, asked.ask, asked.objects, asked.tools, asked.turn, asked.verbatim)
+            fresh = Question(asked.id, asked.ask, asked.objects, asked.files, asked.tools, asked.turn, asked.verbatim)
             self.ask(fresh, entry["question"]["text"])
 
     def stop(self, id_: str = "") -> None:
         """End the question of this entry, or the one that runs."""
+        running = self.running
+        if running is not None and id_ in ("", running.id):
+            # Closing a connection may take a moment, and the caller is a callback.
+            threading.Thread(target=running.stop, name="kimi-panel-stop", daemon=True).start()
+        for one in self.waiting:
+            if one.id == id_:
+                self._take_back(one)
+
+    def _take_back(self, asked: Question) -> None:
+        """Let a question that waits not be asked."""
+        asked.stop()
         with self._lock:
-            running = [self.running] if self.running is not None else []
-            found = [one for one in (*running, *self._waiting) if one.id == id_] if id_ else running
-        for one in found:  # closing a connection may take a moment, and the caller is a callback
-            threading.Thread(target=one.stop, name="kimi-panel-stop", daemon=True).start()
+            if asked not in self._waiting:
+                return
+            self._waiting.remove(asked)
+        self._transcript.remove(asked.id)
+        self._changed()
 
     def answer(self, id_: str, call: str, *, agreed: bool, always: bool) -> None:
         """Answer for a call that wants approval."""
@@ -80,11 +98,13 @@ class Turns:
     def close(self) -> None:
         """End what runs, and ask nothing more."""
         for one in self.waiting:
-            one.stop()
+            self._take_back(one)
         self.stop()
 
     def _run(self, asked: Question, text: str) -> None:
         with self._lock:
+            if asked not in self._waiting:
+                return
             self._waiting.remove(asked)
             self.running = asked
         self._changed()
@@ -98,11 +118,12 @@ class Turns:
             self._transcript.change(asked.id, state="failed", line="", error=entries.failure(error))
             self._transcript.say(f"It failed: {entries.failure(error)['message']}")
             if asked.asking is None:
-                self._transcript.refill(text)
+                self._transcript.refill(text, asked.files)
             if not isinstance(error, KimiError):
                 raise
         finally:
-            self.running, self.arriving = None, False
+            self._transcript.release()
+            self.running = None
             self._changed()
 
     def _has_turn(self, asked: Question) -> bool:
@@ -117,8 +138,7 @@ class Turns:
         def looking(name: str) -> None:
             self._transcript.change(asked.id, state="looking", line=f"Looking at {name} …")
 
-        self._transcript.follow(self._session.conversation)
-        self.arriving = True
+        self._transcript.hold(self._session.conversation, asked.turn.number if asked.turn is not None else 0)
         self._transcript.change(asked.id, state="looking", line="")
         asked.asking = asking = question.send(asked, looking)
         if asked.stopped.is_set():
@@ -131,5 +151,7 @@ class Turns:
             self._transcript.change(asked.id, turn=asking.turn)
         if asking.reply.empty and asked.stopped.is_set():
             self._transcript.remove(asked.id)
-            self._transcript.refill(text)
+            self._transcript.refill(text, asked.files)
+        else:
+            self._sent(asked)
         self._transcript.say("Stopped." if asking.reply.cut else "The reply is complete.")

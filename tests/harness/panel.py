@@ -29,7 +29,10 @@ class Front:
 
     comm = ""
     subshell = ""
-    started = idle = ""
+    idle = ""
+    displayed: frozenset[str] = frozenset()
+    static: dict[str, str] = {}  # noqa: RUF012  # these two are replaced, never changed
+    printed: dict[str, str] = {}  # noqa: RUF012
 
     @property
     def entries(self) -> list[dict[str, Any]]:
@@ -108,8 +111,10 @@ class Front:
         content, parent = message["content"], message["parent_header"].get("msg_id", "")
         if message["msg_type"] == "status" and content["execution_state"] == "idle":
             self.idle = parent
-        if message["msg_type"] == "execute_input":
-            self.started = parent
+        if message["msg_type"] == "display_data":
+            self.displayed = self.displayed | {parent}
+        if message["msg_type"] == "stream":
+            self.printed = self.printed | {parent: self.printed.get(parent, "") + content["text"]}
         if message["msg_type"] == "update_display_data":
             self.static = content["data"]
         if message["msg_type"] == "comm_open" and "_esm" in content["data"]["state"]:
@@ -124,8 +129,6 @@ class Front:
         elif content["data"]["method"] == "custom":
             self.messages.append(content["data"]["content"])
             self._take(self.messages[-1])
-
-    static: dict[str, str] = {}  # noqa: RUF012  # replaced, never changed
 
     def _take(self, message: dict[str, Any]) -> None:
         entries = self.entries
