@@ -15,6 +15,7 @@ export class Composer {
   #past = -1;  // how far back in the questions asked before
   #kept = "";  // what stood in the input before going there
   #editing = null;
+  #last = "";
 
   constructor(context, sent) {
     this.#talk = context.talk;
@@ -51,6 +52,13 @@ export class Composer {
     this.#changed();
   }
 
+  // Take back a question that could not be asked, unless another one is being written.
+  refill(text) {
+    if (this.input.value.trim()) return;
+    this.fill(text);
+    if (text === this.#last) this.attachments.restore();
+  }
+
   edit(entry) {
     this.#editing = entry.turn;
     this.editBar.hidden = false;
@@ -76,6 +84,7 @@ export class Composer {
     this.preview.clear();
     this.completion.close();
     this.fill("");
+    this.#last = text;
     this.#sent(text);
     const answer = await this.#talk.ask({ ...message, text, attachments });
     if (answer.type === "done") this.#say(answer.text);

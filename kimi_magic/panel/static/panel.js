@@ -60,7 +60,7 @@ function render({ el, signal }) {
   listen(["status"], () => usage.show());
   listen(["suggestions"], () => start.show());
   listen(["say"], ({ text }) => speaker.finish(text));
-  listen(["refill"], ({ text }) => composer.fill(text));
+  listen(["refill"], ({ text }) => composer.refill(text));
   signal.addEventListener("abort", () => [composer, transcript, search, speaker].forEach((each) => (each.destroy ?? each.stop).call(each)));
 }
 
