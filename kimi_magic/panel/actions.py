@@ -13,12 +13,11 @@ from kimi_magic import history, kernel, models
 from kimi_magic.command import Ask, Resume, Switch
 from kimi_magic.conversation import Turn
 from kimi_magic.errors import KimiError
-from kimi_magic.panel import branches, completion, question, slash
+from kimi_magic.panel import branches, completion, question, slash, surroundings, tooling
 from kimi_magic.panel.attachments import Attachments
 from kimi_magic.panel.heard import Heard
 from kimi_magic.panel.question import Question
 from kimi_magic.panel.slash import Slash
-from kimi_magic.report import Report
 
 if TYPE_CHECKING:
     from kimi_magic.panel.panel import Panel
@@ -66,19 +65,19 @@ class Actions:
             return
         try:
             told = slash.parse(text)
-            asked = slash.ask_of(told, question.last_cell(self._panel.shell)) if told is not None else Ask(text)
+            asked = slash.ask_of(told, surroundings.last_cell(self._panel.shell)) if told is not None else Ask(text)
         except KimiError as error:
             self._panel.failed(error)
             return
         if asked is not None:
-            self._panel.turns.ask(self._question(asked, heard), text)
+            self._panel.turns.ask(self._question(text, asked, heard))
         elif told is not None:
             worker = self._panel.asking if slash.changes(told) else self._panel.side
             worker.put(lambda: self._answer(told))
 
-    def _question(self, ask: Ask, heard: Heard, turn: Turn | None = None) -> Question:
-        keys = heard.names("attachments")
-        return Question(self._panel.fresh_id("ask"), ask, self._files.sources(keys), keys, self._panel.tools, turn)
+    def _question(self, text: str, ask: Ask, heard: Heard, turn: Turn | None = None) -> Question:
+        id_, keys = self._panel.fresh_id("ask"), heard.names("attachments")
+        return Question(id_, text, ask, self._files.sources(keys), keys, self._panel.tools, turn)
 
     def sent(self, asked: Question) -> None:
         """Let go of the files that went with a question."""
@@ -93,14 +92,14 @@ class Actions:
         if turn is None:
             self._panel.turns.again(heard.text("id"))
             return
-        asked = self._question(Ask(turn.words, options={"rerun": "always"}), heard, turn)
+        asked = self._question(turn.words, Ask(turn.words, options={"rerun": "always"}), heard, turn)
         asked.verbatim = True
-        self._panel.turns.ask(asked, turn.words)
+        self._panel.turns.ask(asked)
 
     def _edit(self, heard: Heard) -> None:
         turn, text = self._turn(heard), heard.text("text")
         if turn is not None and text.strip():
-            self._panel.turns.ask(self._question(Ask(text), heard, turn), text)
+            self._panel.turns.ask(self._question(text, Ask(text), heard, turn))
 
     def _branch(self, heard: Heard) -> None:
         session, number = self._panel.session, heard.number("turn")
@@ -127,7 +126,8 @@ class Actions:
             return
         found = slash.answer(told, panel.shell.user_ns if panel.shell is not None else {})
         if told.name not in ("new", "clear"):
-            panel.note(found.title if isinstance(found, Report) else "", str(found), found.html)
+            bundle = found._repr_mimebundle_()  # IPython's name for what shows itself
+            panel.note(str(getattr(found, "title", "")), bundle["text/plain"], bundle["text/html"])
         panel.changed()
 
     # before a question
@@ -155,9 +155,11 @@ class Actions:
             return
         try:
             command = slash.parse(text)
-            asked = slash.ask_of(command, question.last_cell(self._panel.shell)) if command is not None else Ask(text)
+            asked = (
+                slash.ask_of(command, surroundings.last_cell(self._panel.shell)) if command is not None else Ask(text)
+            )
             if asked is not None and text.strip():
-                told |= _foreseen(self._question(asked, heard, self._turn(heard)))
+                told |= _foreseen(self._question(text, asked, heard, self._turn(heard)))
         except KimiError as error:
             told["error"] = f"{error.message} {error.hint}"
         self._panel.widget.tell("preview", key=key, **told)
@@ -191,7 +193,7 @@ class Actions:
         before = self._panel.tools
         self._panel.tools = tuple(dict.fromkeys(names))
         try:
-            question.check_tools(self._panel.tools)
+            tooling.check(self._panel.tools)
         except KimiError:
             self._panel.tools = before
             raise

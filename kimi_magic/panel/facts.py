@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kimi_magic import completer, kernel, models, settings
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Usage
-from kimi_magic.panel import completion, question
+from kimi_magic.panel import completion, surroundings
 from kimi_magic.present import dollars
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def suggestions(shell: InteractiveShell | None) -> list[dict[str, str]]:
     from kimi_magic.context import kinds
 
     found: list[dict[str, str]] = []
-    if (failed := question.last_failure()) is not None:
+    if (failed := surroundings.last_failure()) is not None:
         found.append({"label": f"Fix the last {type(failed).__name__}", "text": "/fix"})
     data = [
         name for name, value in (completion.own(shell) if shell is not None else {}).items() if kinds.is_data(value)
@@ -166,6 +166,6 @@ def suggestions(shell: InteractiveShell | None) -> list[dict[str, str]]:
         found.append(
             {"label": f"A first plot of {name}", "text": f"Write code for a first useful plot of {{{{ {name} }}}}."}
         )
-    if question.last_cell(shell):
+    if surroundings.last_cell(shell):
         found.append({"label": "Explain the last cell", "text": "/explain"})
     return found[:_MANY]

@@ -112,11 +112,11 @@ class Panel:
             self.side.put(self._refresh)
 
     def _show_status(self) -> None:
-        running = self.turns.running
-        self._interrupts.wanted(now=running is not None)
-        queue = [{"id": one.id, "text": one.ask.question} for one in self.turns.waiting]
-        told = {"attached": not self.session.closed, "running": running.id if running else "", "queue": queue}
-        with self.widget.lock:
+        with self.widget.lock:  # what is told last has to be what is true last
+            running = self.turns.running
+            self._interrupts.wanted(now=running is not None)
+            queue = [{"id": one.id, "text": one.text} for one in self.turns.waiting]
+            told = {"attached": not self.session.closed, "running": running.id if running else "", "queue": queue}
             self.widget.change(status={**self.widget.status, **told})
 
     def _refresh(self) -> None:

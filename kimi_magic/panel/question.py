@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from kimi_magic import cell, kernel
 from kimi_magic.command import Ask
@@ -17,28 +16,29 @@ from kimi_magic.context.gathering import Gathered, Source
 from kimi_magic.conversation import Origin, Turn
 from kimi_magic.errors import CommandError
 from kimi_magic.messages import Message, Part, Text
+from kimi_magic.panel import surroundings, tooling
 from kimi_magic.panel.approval import Buttons
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
-
     from kimi_magic.sent import Item, Sent
     from kimi_magic.session import Asking
+    from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Question", "check_tools", "gathered", "last_cell", "last_failure", "preview", "send"]
+__all__ = ["Question", "gathered", "preview", "send"]
 
 
 @dataclass(eq=False, slots=True)
 class Question:
-    """What is asked, in the entry `id`: the words, what goes beside them, and the turn whose place it takes.
+    """What is asked, in the entry `id`: the `text` that was typed, what it asks, and what goes beside it.
 
-    `files` are the keys of those among the `objects` that the front end has sent.
+    `files` are the keys of those among the `objects` that the front end has sent. It takes the place of the `turn`.
     With `verbatim` the question of that turn goes once more, exactly as it went; otherwise what stood beside it goes
     along again.
     """
 
     id: str
+    text: str
     ask: Ask
     objects: tuple[Source, ...] = ()
     files: tuple[str, ...] = ()
@@ -48,6 +48,12 @@ class Question:
     buttons: Buttons = field(default_factory=Buttons)
     asking: Asking | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
+
+    def again(self) -> Question:
+        """Give the same question, not asked yet."""
+        return Question(
+            self.id, self.text, self.ask, self.objects, self.files, self.tools, self.turn, verbatim=self.verbatim
+        )
 
     def stop(self) -> None:
         """End it, on any thread: one that is not sent yet will not be, a reply that is arriving is cut."""
@@ -65,7 +71,7 @@ def send(question: Question, looking: Callable[[str], None]) -> Asking:
     if values.rerun == "ask":  # there is no cell here that could be asked in; what is replayed says so
         values = replace(values, rerun="replay")
     put = gathered(question, looking)
-    tools = _toolbox(question)
+    tools = _toolbox(question, values)
     return kernel.ask(put, values, origin=_origin(question), tools=tools)
 
 
@@ -73,7 +79,11 @@ def preview(question: Question) -> Sent:
     """Give what would be sent, and send nothing."""
     values = kernel.resolve(question.ask.options)
     put = gathered(replace(question, ask=_unevaluated(question.ask)), lambda _: None)
-    return kernel.preview(put, values, origin=_origin(question), tools=_toolbox(question))
+    return kernel.preview(put, values, origin=_origin(question), tools=_toolbox(question, values))
+
+
+def _toolbox(question: Question, values: Settings) -> Toolbox | None:
+    return tooling.toolbox(question.tools, values, question.buttons, question.stopped.is_set)
 
 
 def _unevaluated(ask: Ask) -> Ask:
@@ -113,7 +123,7 @@ def gathered(question: Question, looking: Callable[[str], None]) -> Gathered:
         question.objects,
         _origin(question),
         failure=_failure() if question.ask.context.failure else None,
-        displays=_of_magics("displays"),
+        displays=surroundings.displays(),
         looking=looking,
     )
     return put if question.turn is None else _with(_beside(question.turn), put)
@@ -163,66 +173,8 @@ def _with(items: tuple[Item, ...], put: Gathered) -> Gathered:
     return Gathered(Message("user", tuple(parts)), (*items, *put.items))
 
 
-def check_tools(names: tuple[str, ...]) -> None:
-    """Raise CommandError where one of these names is no tool."""
-    _toolbox(Question("", Ask(""), tools=names))
-
-
-def _toolbox(question: Question) -> Toolbox | None:
-    shell = cell.current_shell()
-    if not question.tools or shell is None:
-        return None
-    values = kernel.resolve(question.ask.options)
-    return kernel.toolbox(
-        question.tools,
-        values,
-        shell.user_ns,
-        approval=question.buttons,
-        run=lambda code: _run_between_cells(shell, code, question.stopped.is_set),
-    )
-
-
-def _run_between_cells(shell: InteractiveShell, code: str, stopped: Callable[[], bool]) -> object:
-    """Run code where cells run, once none does: it belongs to the user's notebook, not to this thread."""
-    from kimi_magic.tools import loops
-
-    async def run() -> object:
-        return cell.run_here(shell, code)
-
-    for _, ran in loops.together([loops.Work(run, None)], stopped):
-        if ran.error is not None:
-            raise ran.error
-        return ran.value
-    raise CommandError("The user stopped this before it was done.")
-
-
-_OPENING = re.compile(r"^\s*%kimi\s+chat\b|\bkimi_magic\.chat\(", re.MULTILINE)
-
-
-def last_cell(shell: InteractiveShell | None) -> str:
-    """Give the number of the last cell that did something else than to open the panel; empty for none."""
-    inputs: list[str] = getattr(getattr(shell, "history_manager", None), "input_hist_raw", [])
-    numbers = (n for n in range(len(inputs) - 1, 0, -1) if inputs[n].strip() and not _OPENING.search(inputs[n]))
-    return str(next(numbers, ""))
-
-
-def last_failure() -> BaseException | None:
-    """Give the last error of a cell; None for none."""
-    from kimi_magic.context import watching
-
-    failures = _of_magics("failures")
-    found: BaseException | None = failures.last() if failures is not None else watching.last_failure()
-    return found
-
-
 def _failure() -> BaseException:
-    found = last_failure()
+    found = surroundings.last_failure()
     if found is None:
         raise CommandError("No cell has failed yet.", hint="Ask anything else.")
     return found
-
-
-def _of_magics(name: str) -> Any:
-    """Give what the extension watches in this shell; None where it is not loaded."""
-    registry: dict[str, Any] = getattr(getattr(cell.current_shell(), "magics_manager", None), "registry", {})
-    return getattr(registry.get("KimiMagics"), name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -52,22 +53,20 @@ class Turns:
         with self._lock:
             return list(self._waiting)
 
-    def ask(self, asked: Question, text: str) -> None:
+    def ask(self, asked: Question) -> None:
         """Put a question at the end of the queue."""
         with self._lock:
             self._waiting.append(asked)
-        self._transcript.put(entries.asked(asked.id, text, "", "queued"))
-        self._worker.put(lambda: self._run(asked, text))
+        self._transcript.put(entries.asked(asked.id, asked.text, "", "queued"))
+        self._worker.put(lambda: self._run(asked))
         self._changed()
 
     def again(self, id_: str) -> None:
         """Ask once more what has failed before there was a turn of it."""
         asked = self._failed.pop(id_, None)
-        entry = self._transcript.find(id_)
-        if asked is not None and entry is not None:
+        if asked is not None:
             self._transcript.remove(id_)
-            fresh = Question(asked.id, asked.ask, asked.objects, asked.files, asked.tools, asked.turn, asked.verbatim)
-            self.ask(fresh, entry["question"]["text"])
+            self.ask(asked.again())
 
     def stop(self, id_: str = "") -> None:
         """End the question of this entry, or the one that runs."""
@@ -101,7 +100,7 @@ class Turns:
             self._take_back(one)
         self.stop()
 
-    def _run(self, asked: Question, text: str) -> None:
+    def _run(self, asked: Question) -> None:
         with self._lock:
             if asked not in self._waiting:
                 return
@@ -110,7 +109,7 @@ class Turns:
         self._changed()
         try:
             if self._has_turn(asked):
-                self._ask(asked, text)
+                self._ask(asked)
             else:
                 self._transcript.remove(asked.id)
         except Exception as error:
@@ -118,7 +117,7 @@ class Turns:
             self._transcript.change(asked.id, state="failed", line="", error=entries.failure(error))
             self._transcript.say(f"It failed: {entries.failure(error)['message']}")
             if asked.asking is None:
-                self._transcript.refill(text, asked.files)
+                self._transcript.refill(asked.text, asked.files)
             if not isinstance(error, KimiError):
                 raise
         finally:
@@ -134,7 +133,7 @@ class Turns:
             self._transcript.change(asked.id, state="waiting", line="A question of a cell comes first.")
         return False
 
-    def _ask(self, asked: Question, text: str) -> None:
+    def _ask(self, asked: Question) -> None:
         def looking(name: str) -> None:
             self._transcript.change(asked.id, state="looking", line=f"Looking at {name} …")
 
@@ -145,13 +144,14 @@ class Turns:
             asking.close()
         try:
             asked.buttons.view = live = LiveReply(asked.id, self._transcript, asking.draft)
-            render.play(asking, live)
+            with contextlib.suppress(KeyboardInterrupt):  # a tool has raised it
+                render.play(asking, live)
         finally:
             asking.close()
             self._transcript.change(asked.id, turn=asking.turn)
         if asking.reply.empty and asked.stopped.is_set():
             self._transcript.remove(asked.id)
-            self._transcript.refill(text, asked.files)
+            self._transcript.refill(asked.text, asked.files)
         else:
             self._sent(asked)
         self._transcript.say("Stopped." if asking.reply.cut else "The reply is complete.")
