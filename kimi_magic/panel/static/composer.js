@@ -90,7 +90,7 @@ export class Composer {
     if (answer.type === "done") this.#say(answer.text);
   }
 
-  destroy() {
+  close() {
     this.preview.stop();
   }
 
