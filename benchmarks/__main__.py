@@ -14,6 +14,8 @@ NAMES = (
     "bytes",
     "interrupt",
     "lab_lag",
+    "panel_stream",
+    "panel_open",
     "describe",
     "photo",
     "replay",

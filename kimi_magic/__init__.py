@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kimi_magic.errors import Interrupted, InvalidReply, KimiError
     from kimi_magic.function import fn
     from kimi_magic.jobs.job import Job
+    from kimi_magic.panel import chat
     from kimi_magic.planning import job
     from kimi_magic.reply import Reply
     from kimi_magic.rowwise import map  # noqa: A004  # what it is
@@ -31,6 +32,7 @@ __all__ = [
     "KimiError",
     "Reply",
     "ask",
+    "chat",
     "describe",
     "fn",
     "job",
@@ -44,6 +46,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ask": "cell",
+    "chat": "panel",
     "Interrupted": "errors",
     "KimiError": "errors",
     "Reply": "reply",

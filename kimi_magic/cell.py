@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ __all__ = [
     "assign",
     "delivered",
     "describe",
+    "gathered",
     "origin_of",
     "output",
     "painted",
@@ -155,9 +156,10 @@ def run(
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
         out, tools = output(shell, asked), toolbox(shell, asked, values)
+        place = _place(shell, asked)
         with _waiting(painted_on, values, others) as waiting:
-            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting, past, out)
-        with kernel.ask(gathered, values, past=past, **_place(shell, asked), tools=tools, out=out) as asking:
+            gathered = _gathered(shell, asked, objects, values, failure, displays, waiting.at, place, past, out)
+        with kernel.ask(gathered, values, past=past, **place, tools=tools, out=out) as asking:
             reply = _play(asking, painted_on, values, others, waiting)
     except InvalidReply:
         raise
@@ -182,10 +184,31 @@ def unpainted(asked: Ask, objects: Sequence[object] = (), out: Output | None = N
     """
     shell = current_shell()
     values = kernel.resolve(asked.options)
-    tools = toolbox(shell, asked, values)
-    with _waiting(None, values, None) as waiting:
-        gathered = _gathered(shell, asked, objects, values, None, None, waiting, None, out)
-    return kernel.ask(gathered, values, **_place(shell, asked), tools=tools, out=out)
+    place, tools = _place(shell, asked), toolbox(shell, asked, values)
+    gathered = _gathered(shell, asked, objects, values, None, None, _nobody, place, out=out)
+    return kernel.ask(gathered, values, **place, tools=tools, out=out)
+
+
+def gathered(
+    asked: Ask,
+    objects: Sequence[object],
+    origin: Origin,
+    *,
+    failure: BaseException | None = None,
+    displays: Displays | None = None,
+    looking: Callable[[str], None],
+) -> Gathered:
+    """Put a question together that is asked at this place, on any thread: nothing is displayed for it.
+
+    `failure` and `displays` are those of `run`; `looking` is told the name of what is looked at and may take long.
+    """
+    shell, values = current_shell(), kernel.resolve(asked.options)
+    place = _place(shell, asked, origin)
+    return _gathered(shell, asked, objects, values, failure, displays, looking, place, in_cell=False)
+
+
+def _nobody(_: str) -> None:
+    """Tell nobody what is looked at."""
 
 
 def prepared(
@@ -200,8 +223,9 @@ def prepared(
     try:
         values = kernel.resolve(asked.options)
         out, tools = output(shell, asked), toolbox(shell, asked, values)
+        place = _place(shell, asked)
         with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting, past, out)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting.at, place, past, out)
         waiting.retract()
     except KeyboardInterrupt:
         raise Interrupted from None
@@ -233,9 +257,12 @@ def _gathered(
     values: Settings,
     failure: BaseException | None,
     displays: Displays | None,
-    waiting: Waiting,
-    past: Conversation | None,
+    at: Callable[[str], None],
+    place: Mapping[str, Any],
+    past: Conversation | None = None,
     out: Output | None = None,
+    *,
+    in_cell: bool = True,
 ) -> Gathered:
     """Look up what the question names, and put it together."""
     from kimi_magic.context import failures, kinds, notebook, template
@@ -245,14 +272,15 @@ def _gathered(
     context = asked.context
     namespace = _namespace(shell)
     require_free(shell, asked.dest)
-    _learn(namespace, waiting)
+    _learn(namespace, at)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
     beside += named(objects, namespace)
     if context.cells:
         wanted = notebook.parse_cells(context.cells)
         beside.append(
             Source(
-                f"cells {context.cells}", describe=lambda look: notebook.describe_cells(shell, wanted, look, displays)
+                f"cells {context.cells}",
+                describe=lambda look: notebook.describe_cells(shell, wanted, look, displays, asking=in_cell),
             )
         )
     if failure is not None:
@@ -270,7 +298,7 @@ def _gathered(
 
     def looking(source: Source) -> None:
         if kinds.may_take_long(source.value):
-            waiting.at(source.name)
+            at(source.name)
 
     return kernel.gather(
         pieces,
@@ -279,7 +307,7 @@ def _gathered(
         context.looked,
         dry=asked.dry_run,
         past=past,
-        **_place(shell, asked),
+        **place,
         looking=looking,
     )
 
@@ -327,9 +355,11 @@ def toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Too
     return kernel.toolbox(asked.tools, values, _namespace(shell), approval=Approving(), run=run_code)
 
 
-def _place(shell: InteractiveShell | None, asked: Ask) -> dict[str, Any]:
+def _place(shell: InteractiveShell | None, asked: Ask, origin: Origin | None = None) -> dict[str, Any]:
     """Say where in a conversation the question goes."""
-    origin = origin_of(shell) if asked.history else None  # outside any conversation no cell has asked before
+    origin = (
+        (origin or origin_of(shell)) if asked.history else None
+    )  # outside any conversation no cell has asked before
     return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": origin}
 
 
@@ -340,10 +370,11 @@ def origin_of(shell: InteractiveShell | None) -> Origin:
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     cell = parent.get("metadata", {}).get("cellId", "")
     run = parent.get("header", {}).get("msg_id", "")
-    return Origin(str(cell or ""), str(run), getattr(shell, "execution_count", 0) if run else 0)
+    count = getattr(getattr(shell, "displayhook", None), "prompt_count", 0)  # `execution_count` may be the next one's
+    return Origin(str(cell or ""), str(run), count if run else 0)
 
 
-def _learn(namespace: Mapping[str, Any], waiting: Waiting) -> None:
+def _learn(namespace: Mapping[str, Any], at: Callable[[str], None]) -> None:
     """Make the values of private columns known, in whatever table of the notebook they stand by now."""
     from kimi_magic.context import kinds
 
@@ -352,7 +383,7 @@ def _learn(namespace: Mapping[str, Any], waiting: Waiting) -> None:
         if kinds.is_data(value):
             size = getattr(value, "size", 0)
             if isinstance(size, int) and size > _MANY_VALUES:
-                waiting.at(name)
+                at(name)
             guard.learn(value)
 
 

@@ -16,7 +16,7 @@ from kimi_magic.options import JOB_ACTIONS, OPTIONS, WORDS
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
 
-__all__ = ["candidates", "complete", "expression", "live"]
+__all__ = ["candidates", "complete", "expression", "functions", "live"]
 
 _NOT_OFFERED = (ModuleType,)
 _ACTIONS = {"journal": ["save", "load", "clear"], "mcp": ["add", "remove"]}
@@ -130,6 +130,11 @@ def live(
         and not isinstance(value, _NOT_OFFERED)
         and wanted(value)
     )
+
+
+def functions(namespace: Mapping[str, Any]) -> list[str]:
+    """Give the names of functions, which a tool may be."""
+    return sorted(name for name, value in namespace.items() if not name.startswith("_") and _is_function(value))
 
 
 def _is_function(value: object) -> bool:

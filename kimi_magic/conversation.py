@@ -32,12 +32,14 @@ State = Literal["", "dropped", "summarised", "replaced", "stale"]
 class Origin:
     """Where a question was asked: the `cell` that the front end names, and which `run` of it; `count` is its prompt.
 
-    An empty cell is one that nobody names: a terminal's, a script's, or that of a front end without cell ids.
+    An empty cell is one that nobody names: a terminal's, a script's, or that of a front end without cell ids. Where the
+    user chose a turn to ask again, the question `replaces` it, whatever the cell; 0 for none.
     """
 
     cell: str = ""
     run: str = ""
     count: int = 0
+    replaces: int = 0
 
 
 NOWHERE = Origin()
@@ -66,8 +68,16 @@ class Turn:
     @property
     def words(self) -> str:
         """The question in words: what went along is left out, what stands inside of it is named."""
+        return self._with_names("{}")
+
+    @property
+    def template(self) -> str:
+        """The question as it may be typed again: what stands inside of it is an expression in braces."""
+        return self._with_names("{{{{ {} }}}}")
+
+    def _with_names(self, form: str) -> str:
         own = _BESIDE.sub("", self.question.text)
-        return _INSIDE.sub(lambda found: unescape(found[1]), own)
+        return _INSIDE.sub(lambda found: form.format(unescape(found[1])), own)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -156,6 +166,8 @@ class Conversation:
 
     def position(self, origin: Origin) -> Position:
         """Say where a question asked there goes: to the end, or where the earlier run of its cell has asked."""
+        if origin.replaces in self.tree:
+            return Position(self.tree[origin.replaces].parent, origin.replaces)
         if not origin.cell:
             return Position(self.head)
         lived = [turn for turn in self.lived if turn.origin.cell == origin.cell]

@@ -661,6 +661,8 @@ def close() -> None:
             _state.store.close()
         if _state.session is not None:
             _state.counted = _state.session.books.counted
+            _state.session.closed = True
+            _state.session.tell()
         _state.store = _state.journal = None
         _state.resumed = False
         _state.session = _state.io = _state.local = _state.servers = None

@@ -96,8 +96,8 @@ class KimiMagics(Magics):
         The reply streams into the output, and lands in DEST and in Out. Ctrl-C stops it; what had arrived is kept.
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
-        fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private, egress,
-        journal, jobs, job, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
+        chat, fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private,
+        egress, journal, jobs, job, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -117,7 +117,7 @@ class KimiMagics(Magics):
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import status
-        from kimi_magic.command import Ask, JobDo, Jobs, Notify
+        from kimi_magic.command import Ask, Chat, JobDo, Jobs, Notify
 
         if isinstance(parsed, Ask):
             return self._ask(parsed, owner=False)
@@ -125,6 +125,10 @@ class KimiMagics(Magics):
             from kimi_magic import jobwords
 
             return jobwords.answer(self.shell, parsed)
+        if isinstance(parsed, Chat):
+            from kimi_magic.panel import chat
+
+            return chat(parsed.name)
         return status.answer(parsed, self.shell.user_ns)
 
     def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent | Later | Job:

@@ -133,6 +133,7 @@ DEST_HELP = "variable that receives the reply; it stands first"
 
 WORDS = {
     "ask": "ask a question in one line: %kimi ask [options] TEXT",
+    "chat": "a chat in the notebook that shares this conversation: %kimi chat, or %kimi chat NAME for another one",
     "fix": "the last error, with what led to it: %kimi fix [options] [QUESTION]; code goes into the next cell, not run",
     "sent": "exactly what Kimi saw for the last question, or for turn N: %kimi sent N",
     "history": "the turns of this conversation; %kimi history --all: those of other branches, too",

@@ -51,6 +51,8 @@ class Session:
         self.schemaless: set[tuple[str, str]] = set()  # endpoints and models that take no JSON Schema
         self._told = False
         self.archive: Archive | None = None
+        self.closed = False
+        self.watchers: list[Callable[[], None]] = []  # told on any thread of every change; they return at once
 
     def ask(
         self,
@@ -100,7 +102,7 @@ class Session:
             conversation = past or self._conversation_for(name, new=new, history=history)
             place = conversation.position(origin)
             opening = conversation.opening(question, settings.system, place.parent)
-            turn = Turn(opening, Reply(), parent=place.parent, origin=origin)
+            turn = Turn(opening, Reply(), parent=place.parent, origin=replace(origin, replaces=0))
             plan = Plan(
                 conversation,
                 turn,
@@ -193,6 +195,19 @@ class Session:
         """Go on in this conversation."""
         self.conversations[conversation.name] = conversation
         self.conversation = conversation
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell those who watch that something has changed."""
+        for watcher in tuple(self.watchers):
+            watcher()
+
+    def wait_for_turn(self, seconds: float) -> bool:
+        """Wait until no question is on its way, so long at most; say whether that is so."""
+        free = self._turn.acquire(timeout=seconds)
+        if free:
+            self._turn.release()
+        return free
 
     def use(self, conversation: Conversation) -> None:
         """Go on in this conversation, after a restart as well."""
@@ -202,6 +217,7 @@ class Session:
     def save(self, conversation: Conversation) -> None:
         """Keep a conversation as it stands; what cannot be kept is told and goes on in memory."""
         self._keep(lambda archive: archive.save(conversation))
+        self.tell()
 
     def _keep(self, write: Callable[[Archive], None]) -> None:
         if self.archive is None:
@@ -248,6 +264,8 @@ class Session:
 
     def _remark(self, conversation: Conversation, place: Position, origin: Origin, question: Message) -> str:
         """Say what becomes of earlier turns where a cell runs again; once, where that cannot be known."""
+        if origin.replaces:
+            return ""
         if place.replaces:
             later = len(conversation.after(place.replaces))
             stale = (
@@ -283,18 +301,24 @@ class Session:
         self._owner = 0
         self._turn.release()
 
-    def _ended(self, plan: Plan, reply: Reply) -> None:
-        """Put a reply that has ended, cut or whole, in its place, and let the next question come."""
+    def _ended(self, plan: Plan, reply: Reply) -> int:
+        """Put a reply that has ended, cut or whole, in its place, and let the next question come.
+
+        Gives the number of its turn, 0 where it has none.
+        """
         conversation, turn = plan.conversation, replace(plan.turn, reply=reply)
         try:
             self.books.write()
-            if turn.messages and plan.keep:
-                with self._placing:
-                    conversation.append(turn)
-                    self._name(conversation)
-                    self.save(conversation)
+            if not turn.messages or not plan.keep:
+                self.tell()
+                return 0
+            with self._placing:
+                number = conversation.append(turn).number
+                self._name(conversation)
                 if not plan.aside:
                     self.conversation = conversation
+                self.save(conversation)
+            return number
         finally:
             if plan.keep:
                 self._give_turn()

@@ -4,6 +4,7 @@ from kimi_magic.command.asks import parse_cell
 from kimi_magic.command.lines import conversation_name
 from kimi_magic.command.values import (
     Ask,
+    Chat,
     Command,
     Compact,
     Context,
@@ -37,6 +38,7 @@ from kimi_magic.command.words import parse_line
 
 __all__ = [
     "Ask",
+    "Chat",
     "Command",
     "Compact",
     "Context",

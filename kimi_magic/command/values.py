@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 __all__ = [
     "Ask",
+    "Chat",
     "Command",
     "Compact",
     "Context",
@@ -165,6 +166,13 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """Open the panel, in the conversation of this name; empty is the one in use."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Write the conversation to this file."""
 
@@ -295,5 +303,18 @@ class Show(enum.Enum):
 Works = Jobs | Notify | JobDo
 Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
 Command = (
-    Ask | Use | SetModel | SetBudget | ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Works | Turns | Show
+    Ask
+    | Chat
+    | Use
+    | SetModel
+    | SetBudget
+    | ShowSent
+    | ShowUsage
+    | Private
+    | Ledger
+    | Journal
+    | Mcp
+    | Works
+    | Turns
+    | Show
 )

@@ -12,6 +12,7 @@ from kimi_magic.command.jobs import line_job, line_jobs
 from kimi_magic.command.lines import conversation_name, split, unquoted
 from kimi_magic.command.servers import line_mcp
 from kimi_magic.command.values import (
+    Chat,
     Command,
     Compact,
     Drop,
@@ -171,6 +172,7 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "drop": lambda rest: Drop(_turn(rest, "drop")),
     "fork": lambda rest: Fork(conversation_name(rest, "%kimi fork")),
     "switch": lambda rest: Switch(conversation_name(rest, "%kimi switch") if rest else ""),
+    "chat": lambda rest: Chat(conversation_name(rest, "%kimi chat") if rest else ""),
     "resume": lambda rest: Resume(conversation_name(rest, "%kimi resume") if rest else ""),
     "export": lambda rest: Export(_path(rest, "export")),
     "import": lambda rest: Import(_path(rest, "import")),

@@ -74,17 +74,19 @@ def _range(item: str, spec: str) -> tuple[int | None, int | None]:
     return first, last
 
 
-def describe_cells(shell: Any, spec: str | Cells, look: Look, displays: Displays | None = None) -> Description:
+def describe_cells(
+    shell: Any, spec: str | Cells, look: Look, displays: Displays | None = None, *, asking: bool = True
+) -> Description:
     """Describe cells of a shell's session: their inputs and the text of their outputs, what is rich by its type.
 
     The room is shared among them; what is shorter than its share leaves the rest to others. The cell that runs is left
-    out. `displays` knows what a kernel's cells have displayed. Raises CommandError.
+    out where it is `asking`. `displays` knows what a kernel's cells have displayed. Raises CommandError.
     """
     cells = parse_cells(spec) if isinstance(spec, str) else spec
     history = getattr(shell, "history_manager", None)
     if history is None:
         raise CommandError("--cells: there is no notebook here, so there are no cells.")
-    numbers = cells.numbers(int(shell.displayhook.prompt_count) - 1)
+    numbers = cells.numbers(int(shell.displayhook.prompt_count) - asking)
     pieces = [piece for number in numbers for piece in _cell(shell, history, number, displays)]
     cleaned = [look.guard.clean(text) for _, text in pieces]
     rooms = _shares([len(text) for text in cleaned], look.room - sum(len(head) + 2 for head, _ in pieces))

@@ -138,6 +138,8 @@ class Toolbox:
         except Exception as error:  # noqa: BLE001  # the user's own validators, and what they may raise
             return self._said(call, f"The arguments cannot be read: {type(error).__name__}.", "invalid", look)
         refusal = approval.agreed(tool, given.shown, self._policy, self._ask)
+        if self._stopped.is_set():  # while the user was asked
+            return interrupted(call)
         return self._said(call, refusal, "refused", look) if refusal else _Ready(call, tool, given)
 
     def _together(self, begun: Sequence[tuple[_Ready, Callable[[], Any]]], look: Look) -> Iterator[Outcome]:

@@ -112,10 +112,12 @@ class Kernel:
         metadata: dict[str, Any] | None = None,
         wait_for_reply: bool = True,
         answers: Sequence[str] = (),
+        others: Callable[[dict[str, Any]], None] | None = None,
     ) -> Cell:
         """Run a cell to its end; `watch` sees each message as it comes. Without waiting for it, `reply` stays empty.
 
-        `answers` are typed in, in order, whenever the cell asks for something.
+        `answers` are typed in, in order, whenever the cell asks for something; `others` sees the messages that come
+        meanwhile and are not the cell's.
         """
         message = self.client.session.msg(
             "execute_request",
@@ -131,7 +133,7 @@ class Kernel:
         )
         self.client.shell_channel.send(message)
         request = message["header"]["msg_id"]
-        cell = self._collect(request, timeout, watch, list(answers))
+        cell = self._collect(request, timeout, watch, list(answers), others)
         while wait_for_reply and cell.reply == {}:
             reply = self.client.get_shell_msg(timeout=10)
             if reply["parent_header"].get("msg_id") == request:
@@ -139,7 +141,12 @@ class Kernel:
         return cell
 
     def _collect(
-        self, request: str, timeout: float, watch: Callable[[dict[str, Any]], None] | None, answers: list[str]
+        self,
+        request: str,
+        timeout: float,
+        watch: Callable[[dict[str, Any]], None] | None,
+        answers: list[str],
+        others: Callable[[dict[str, Any]], None] | None = None,
     ) -> Cell:
         cell = Cell()
         deadline = time.monotonic() + timeout
@@ -155,6 +162,8 @@ class Kernel:
                     continue
                 raise TimeoutError(f"the cell still runs after {timeout} s: {cell.text[-500:]}") from None
             if message["parent_header"].get("msg_id") != request:
+                if others is not None:
+                    others(message)
                 continue
             cell.messages.append(message)
             cell.times.append(time.perf_counter())
