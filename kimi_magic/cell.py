@@ -357,9 +357,8 @@ def toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Too
 
 def _place(shell: InteractiveShell | None, asked: Ask, origin: Origin | None = None) -> dict[str, Any]:
     """Say where in a conversation the question goes."""
-    origin = (
-        (origin or origin_of(shell)) if asked.history else None
-    )  # outside any conversation no cell has asked before
+    # Outside any conversation no cell has asked before.
+    origin = (origin or origin_of(shell)) if asked.history else None
     return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": origin}
 
 

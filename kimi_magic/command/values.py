@@ -302,19 +302,6 @@ class Show(enum.Enum):
 
 Works = Jobs | Notify | JobDo
 Turns = History | Compact | Restore | Drop | Fork | Switch | Resume | Export | Import | Forget
-Command = (
-    Ask
-    | Chat
-    | Use
-    | SetModel
-    | SetBudget
-    | ShowSent
-    | ShowUsage
-    | Private
-    | Ledger
-    | Journal
-    | Mcp
-    | Works
-    | Turns
-    | Show
-)
+Settled = Use | SetModel | SetBudget
+Shown = ShowSent | ShowUsage | Private | Ledger | Journal | Mcp | Show
+Command = Ask | Chat | Settled | Shown | Works | Turns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kimi_magic import cell, kernel
+from kimi_magic import cell, execution, kernel
 from kimi_magic.errors import CommandError
 from kimi_magic.settings import Settings
 
@@ -38,7 +38,7 @@ def _run_between_cells(shell: InteractiveShell, code: str, stopped: Callable[[],
     from kimi_magic.tools import loops
 
     async def run() -> object:
-        return cell.run_here(shell, code)
+        return execution.run_here(shell, code)
 
     for _, ran in loops.together([loops.Work(run, None)], stopped):
         if ran.error is not None:
