@@ -9,9 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import weakref
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kimi_magic.errors import CommandError
@@ -33,38 +31,36 @@ _VIEWS = 4
 
 
 class Live:
-    """One display of a job. Make it on the cell's thread; it then follows the job by itself, until the job ends."""
+    """One display of a job. Make it on the cell's thread; it then follows the job by itself, after a retry as well.
+
+    Who paints later has looked later: an old picture never follows a new one.
+    """
 
     def __init__(self, job: Job) -> None:
         from IPython.display import display
 
-        self._job_id = job.id
+        self._job = job
         self._lock = threading.Lock()
         self._due = 0.0
         self._last: tuple[str, str] = ("", "")
-        standing = job.standing
-        self._handle: DisplayHandle = display(page.bundle(standing), raw=True, display_id=True)
-        self._leave: Callable[[], None] = lambda: None
-        if not standing.over:
-            self._leave = job.on_change(self._changed)
-            self._changed(job.standing)  # it may have ended in between
+        self._handle: DisplayHandle = display(page.bundle(job.standing), raw=True, display_id=True)
+        self.stop = job.on_change(self._changed)
+        """Follow the job no longer."""
+        self._changed()  # it may have ended in between
 
-    def _changed(self, standing: Standing) -> None:
+    def _changed(self, _: Standing | None = None) -> None:
         """Paint it where it is time to; a new state is told at once. On any thread."""
         with self._lock:
+            standing = self._job.standing
             now, told = time.monotonic(), (standing.state, standing.remark)
             if now < self._due and told == self._last:
                 return
             self._due, self._last = now + _EVERY, told
             self._handle.update(page.bundle(standing), raw=True)
 
-    def stop(self) -> None:
-        """Follow the job no longer."""
-        self._leave()
-
 
 _painted: tuple[int, int] = (-1, 0)
-_views: weakref.WeakKeyDictionary[Job, deque[Live]] = weakref.WeakKeyDictionary()
+_views: dict[str, deque[Live]] = {}
 
 
 def show(shell: InteractiveShell | None, job: Job, *, quiet: bool = False) -> None:
@@ -76,7 +72,7 @@ def show(shell: InteractiveShell | None, job: Job, *, quiet: bool = False) -> No
     if not hasattr(shell, "kernel"):
         sys.stdout.write(page.plain(job.standing) + "\n")
         return
-    views = _views.setdefault(job, deque())
+    views = _views.setdefault(job.id, deque())
     views.append(Live(job))
     while len(views) > _VIEWS:
         views.popleft().stop()

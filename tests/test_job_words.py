@@ -14,6 +14,7 @@ from tests.test_terminal import PROMPT, ipython, plain, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     import pexpect
 
@@ -200,3 +201,19 @@ def test_in_a_terminal_waiting_is_a_bar_and_the_end_a_line(ipython: pexpect.spaw
     assert "comes later" not in shown
     told = run(ipython, "later = _; later.wait(20)") + run(ipython, "1")
     assert re.search(r"^Job \w+ is done: %kimi job", told, re.MULTILINE)
+
+
+def test_a_map_of_a_killed_kernel_goes_on_in_the_next_one(environment: Mapping[str, str], tmp_path: Path) -> None:
+    home = {"KIMI_HOME": str(tmp_path / "home"), "JPY_SESSION_NAME": str(tmp_path / "a.ipynb")}
+    with Kernel({**environment, **home}, tmp_path) as first:
+        first.run("%load_ext kimi_magic\nrows = [{'t': f'row {n} <<first 0.3>><<say fine>>'} for n in range(20)]")
+        first.run("%%kimi --map rows DEST --lane concurrent --concurrency 2\nGo on with {{ t }}")
+        id_ = job(first)
+        first.manager.shutdown_kernel(now=True)
+    with Kernel({**environment, **home}, tmp_path) as second:
+        second.run("%load_ext kimi_magic")
+        listed = second.run("%kimi jobs")
+        assert listed.count("display_data") == 2  # the list, and the live view below it
+        assert 'kimi_magic.job("ID").df()' in listed.text
+        assert "20 done" in second.run(f"%kimi job {id_} wait").text
+        assert second.value(f"len(__import__('kimi_magic').job('{id_}').df())") == 20
