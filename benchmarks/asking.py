@@ -26,12 +26,16 @@ MOOD = '<<say {"mood": "good", "score": %d}>>'
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to map: so many rows of a dataframe, each with this text and its number; `options` are those of `map`."""
+    """What to map: so many rows of a dataframe, each with this text and its number; `options` are those of `map`.
+
+    Where it is `warm`, one row has been mapped before, and all is imported.
+    """
 
     rows: int
     text: str = REVIEW
     question: str = "Classify: {{ review }}"
     typed: bool = False
+    warm: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,6 +77,8 @@ def _ask(wanted: Wanted) -> Asked:
         score: int
 
     frame = pd.DataFrame({"review": [wanted.text % n for n in range(wanted.rows)]})
+    if wanted.warm:
+        kimi_magic.map(frame[:1], wanted.question, **wanted.options).wait()
     wall, cpu = time.perf_counter(), time.process_time()
     job = kimi_magic.map(frame, wanted.question, out=Mood if wanted.typed else "", **wanted.options)
     begun = time.perf_counter() - wall
