@@ -155,9 +155,11 @@ def test_everything_is_reached_and_seen_by_keyboard(chat: Chat, tab: LabTab) -> 
 
 def test_ears_hear_sentences(chat: Chat, tab: LabTab) -> None:
     live = chat.panel.locator(".kp-unseen[role=status]")
+    chat.wait_done(chat.turns.last)
+    expect(live).to_contain_text("complete")
     live.evaluate(_SAID)
     chat.ask("Tell. <<rate 30>><<say The first sentence is here. The second one, too.\n\nAnd a third one, at last.>>")
-    tab.page.wait_for_function("() => window.kimiSaid.some(each => each.endsWith('The reply is complete.'))")
+    tab.page.wait_for_function("() => /third one, at last[^]*complete/.test(window.kimiSaid.join(' '))")
     said = [each for each in tab.page.evaluate("() => window.kimiSaid") if each]
     assert len(said) <= 4
     assert all(each.endswith(".") for each in said)

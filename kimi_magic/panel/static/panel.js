@@ -61,7 +61,7 @@ function render({ el }) {
   listen(["status"], () => usage.show());
   listen(["suggestions"], () => start.show());
   listen(["say"], ({ text }) => speaker.finish(text));
-  listen(["refill"], ({ text }) => composer.refill(text));
+  listen(["refill"], (back) => composer.refill(back));
   return () => {
     life.abort();
     for (const each of [composer, transcript, search, speaker]) each.close();
