@@ -155,7 +155,7 @@ def test_everything_is_reached_and_seen_by_keyboard(chat: Chat, tab: LabTab) -> 
 
 def test_ears_hear_sentences(chat: Chat, tab: LabTab) -> None:
     live = chat.panel.locator(".kp-unseen[role=status]")
-    chat.wait_done(chat.turns.last)
+    chat.ask("Before. <<say Nothing.>>")
     expect(live).to_contain_text("complete")
     live.evaluate(_SAID)
     chat.ask("Tell. <<rate 30>><<say The first sentence is here. The second one, too.\n\nAnd a third one, at last.>>")

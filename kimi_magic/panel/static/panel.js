@@ -60,7 +60,7 @@ function render({ el }) {
   listen(["usage"], () => usage.show());
   listen(["status"], () => usage.show());
   listen(["suggestions"], () => start.show());
-  listen(["say"], ({ text }) => speaker.finish(text));
+  listen(["say"], ({ text }) => { transcript.flush(); speaker.finish(text); });
   listen(["refill"], (back) => composer.refill(back));
   return () => {
     life.abort();
