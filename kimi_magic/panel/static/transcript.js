@@ -134,7 +134,7 @@ export class Transcript {
     return this.#talk.entries.some((entry) => runs(entry) && entry.state !== "queued");
   }
 
-  stop() {
+  close() {
     this.near.disconnect();
     this.follower.stop();
   }
