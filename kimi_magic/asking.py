@@ -99,7 +99,7 @@ class Asking:
 
     Iterate it once. It ends with an error of ours, or when the reply is complete, or after `close` on any thread. Tools
     that the model calls run in `next`, on the thread that iterates; each then gives its Outcome in place of an event.
-    `turn` is the number of its turn once it has ended, 0 before, and for a reply that the conversation does not keep.
+    `number` is that of its turn once it has ended, 0 before, and for a reply that the conversation does not keep.
     """
 
     def __init__(self, session: Session, plan: Plan, items: tuple[Item, ...], remark: str) -> None:
@@ -107,7 +107,7 @@ class Asking:
         self._plan = plan
         self._lock = threading.Lock()
         self._closed = False
-        self.turn = 0
+        self.number = 0
         self._hold: Hold | None = None
         self._running: Iterator[Outcome] | None = None
         self._calls: tuple[ToolCall, ...] = ()
@@ -385,7 +385,7 @@ class Asking:
                     self._settle(more=False)
                     self._finish_calls()
                 finally:
-                    self.turn = self._session._ended(self._plan, self.reply)  # noqa: SLF001  # see above
+                    self.number = self._session._ended(self._plan, self.reply)  # noqa: SLF001  # see above
 
 
 def _numbered(calls: tuple[ToolCall, ...], said: tuple[Message, ...]) -> tuple[ToolCall, ...]:
