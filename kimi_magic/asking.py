@@ -97,7 +97,7 @@ class Asking:
 
     Iterate it once. It ends with an error of ours, or when the reply is complete, or after `close` on any thread. Tools
     that the model calls run in `next`, on the thread that iterates; each then gives its Outcome in place of an event.
-    `number` is the number of its turn once it has ended, 0 before, and for a reply that the conversation does not keep.
+    `number` is that of its turn once it has ended, 0 before, and for a reply that the conversation does not keep.
     """
 
     def __init__(self, session: Session, plan: Plan, items: tuple[Item, ...], remark: str) -> None:
