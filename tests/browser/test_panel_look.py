@@ -74,10 +74,11 @@ def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
 
 
 @pytest.fixture
-def chat(opened_chat: Chat) -> Chat:
+def chat(opened_chat: Chat) -> Iterator[Chat]:
     """The panel, seen whole."""
     opened_chat.panel.scroll_into_view_if_needed()
-    return opened_chat
+    yield opened_chat
+    opened_chat.page.emulate_media(reduced_motion="no-preference", forced_colors="none")
 
 
 def test_an_empty_panel_is_legible(chat: Chat, tab: LabTab) -> None:
@@ -197,7 +198,6 @@ def test_motion_and_colours_follow_the_readers_wishes(chat: Chat, tab: LabTab) -
     chat.wait_done(turn)
     ARTEFACTS.mkdir(exist_ok=True)
     tab.screenshot(ARTEFACTS / "panel-forced-colors.png")
-    tab.page.emulate_media(reduced_motion="no-preference", forced_colors="none")
 
 
 def test_a_hostile_reply_runs_and_loads_nothing(chat: Chat, tab: LabTab) -> None:
