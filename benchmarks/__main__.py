@@ -23,6 +23,9 @@ NAMES = (
     "twenty_turns",
     "many_turns",
     "kills",
+    "jobs_rows",
+    "jobs_overhead",
+    "jobs_kills",
 )
 
 

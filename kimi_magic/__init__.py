@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from kimi_magic.cell import ask, describe, private
     from kimi_magic.errors import Interrupted, InvalidReply, KimiError
     from kimi_magic.function import fn
+    from kimi_magic.jobs.job import Job
     from kimi_magic.panel import chat
+    from kimi_magic.planning import job
     from kimi_magic.reply import Reply
+    from kimi_magic.rowwise import map  # noqa: A004  # what it is
     from kimi_magic.tools import tool
 
 __all__ = [
     "Interrupted",
     "InvalidReply",
+    "Job",
     "KimiError",
     "Reply",
     "ask",
     "chat",
     "describe",
     "fn",
+    "job",
     "load_ipython_extension",
+    "map",
     "private",
     "tool",
     "unload_ipython_extension",
@@ -47,6 +53,9 @@ _HOMES = {
     "describe": "cell",
     "fn": "function",
     "InvalidReply": "errors",
+    "Job": "jobs.job",
+    "job": "planning",
+    "map": "rowwise",
     "private": "cell",
     "tool": "tools",
 }

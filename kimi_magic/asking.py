@@ -99,7 +99,7 @@ class Asking:
 
     Iterate it once. It ends with an error of ours, or when the reply is complete, or after `close` on any thread. Tools
     that the model calls run in `next`, on the thread that iterates; each then gives its Outcome in place of an event.
-    `turn` is the number of its turn once it has ended, 0 before, and for a reply that the conversation does not keep.
+    `number` is that of its turn once it has ended, 0 before, and for a reply that the conversation does not keep.
     """
 
     def __init__(self, session: Session, plan: Plan, items: tuple[Item, ...], remark: str) -> None:
@@ -107,7 +107,7 @@ class Asking:
         self._plan = plan
         self._lock = threading.Lock()
         self._closed = False
-        self.turn = 0
+        self.number = 0
         self._hold: Hold | None = None
         self._running: Iterator[Outcome] | None = None
         self._calls: tuple[ToolCall, ...] = ()
@@ -189,6 +189,11 @@ class Asking:
     def reply(self) -> Reply:
         """The reply so far; whole once the events have ended."""
         return self.draft.reply
+
+    @property
+    def turn(self) -> Turn:
+        """The turn that the reply completes."""
+        return replace(self._plan.turn, reply=self.reply)
 
     @property
     def arriving(self) -> bool:
@@ -385,7 +390,7 @@ class Asking:
                     self._settle(more=False)
                     self._finish_calls()
                 finally:
-                    self.turn = self._session._ended(self._plan, self.reply)  # noqa: SLF001  # see above
+                    self.number = self._session._ended(self._plan, self.reply)  # noqa: SLF001  # see above
 
 
 def _numbered(calls: tuple[ToolCall, ...], said: tuple[Message, ...]) -> tuple[ToolCall, ...]:

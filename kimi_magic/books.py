@@ -56,6 +56,7 @@ class Books:
         self._holds: list[Hold] = []
         self._unwritten: list[Used] = []
         self._counted = counted
+        self._of_jobs: dict[str, int] = {}
         self.mine: list[Used] = []
         self.usage = Usage()
         self.cost = 0.0
@@ -114,6 +115,41 @@ class Books:
             if hold in self._holds:
                 self._holds.remove(hold)
 
+    def room(self, budget: Budget | None) -> float | None:
+        """US dollars that may still be spent, what is in flight not counted; None for any. Raises StoreError."""
+        return None if budget is None else budget.dollars - self.spent(budget)
+
+    def reserve(self, hold: Hold, dollars: float, room: float | None) -> bool:
+        """Hold back more, for an item of a job; False, and nothing held, where all in flight might pass the room."""
+        with self._lock:
+            if room is not None and self._held + dollars > room:
+                return False
+            if hold not in self._holds:
+                self._holds.append(hold)
+            hold.sent += dollars
+            return True
+
+    def reduce(self, hold: Hold, dollars: float) -> None:
+        """Give back a part of what is held."""
+        with self._lock:
+            hold.sent = max(0.0, hold.sent - dollars)
+
+    def enter(self, used: Used, replies: int) -> None:
+        """Count replies of a job, which has written down itself what they used together."""
+        usage = Usage(used.input, used.cached, used.output, used.thinking, used.neurons)
+        with self._lock:
+            self._counted += used.counted
+            self.replies += replies
+            self.usage += usage
+            self.cost += used.cost or 0.0
+            self.unpriced += replies if used.cost is None else 0
+            last = self._of_jobs.get(used.conversation)
+            if last is None:
+                self._of_jobs[used.conversation] = len(self.mine)
+                self.mine.append(used)
+            else:
+                self.mine[last] = _together(self.mine[last], used)
+
     def settle(self, hold: Hold, reply: Reply, endpoint: str, conversation: str, *, more: bool = False) -> None:
         """Count a reply that has ended, cut or whole, and write it down; the hold is given back.
 
@@ -160,6 +196,16 @@ class Books:
         """Give what the replies of all kernels used since local midnight. Raises StoreError."""
         found: Iterable[Used] = () if self._store is None else self._store().usage(midnight())
         return [*found, *self._unwritten]
+
+
+def _together(one: Used, other: Used) -> Used:
+    """Add up what a job used."""
+    sums = {
+        name: getattr(one, name) + getattr(other, name)
+        for name in ("input", "cached", "thinking", "output", "neurons", "cost", "counted")
+        if getattr(one, name) is not None and getattr(other, name) is not None
+    }
+    return replace(other, **sums)
 
 
 def _used(reply: Reply, endpoint: str, conversation: str, counted: float) -> Used:

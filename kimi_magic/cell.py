@@ -30,7 +30,24 @@ if TYPE_CHECKING:
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["ask", "describe", "gathered", "painted", "preview", "private", "run", "run_here", "unpainted"]
+__all__ = [
+    "ask",
+    "assign",
+    "delivered",
+    "describe",
+    "gathered",
+    "origin_of",
+    "output",
+    "painted",
+    "prepared",
+    "preview",
+    "private",
+    "require_free",
+    "run",
+    "run_here",
+    "toolbox",
+    "unpainted",
+]
 
 _DEST_FIRST = "Names are looked up in the notebook. A variable for the reply stands first: %%kimi answer -c df"
 
@@ -142,7 +159,7 @@ def run(
         values = kernel.resolve(asked.options)
         painted_on = None if asked.quiet else shell
         place = _place(shell, asked)
-        out, tools = _output(shell, asked), _toolbox(shell, asked, values)
+        out, tools = output(shell, asked), toolbox(shell, asked, values)
         with _waiting(painted_on, values, others) as waiting:
             gathered = _gathered(shell, asked, objects, values, failure, displays, waiting.at, place, past, out)
         with kernel.ask(gathered, values, past=past, **place, tools=tools, out=out) as asking:
@@ -170,7 +187,7 @@ def unpainted(asked: Ask, objects: Sequence[object] = (), out: Output | None = N
     """
     shell = current_shell()
     values = kernel.resolve(asked.options)
-    place, tools = _place(shell, asked), _toolbox(shell, asked, values)
+    place, tools = _place(shell, asked), toolbox(shell, asked, values)
     gathered = _gathered(shell, asked, objects, values, None, None, _nobody, place, out=out)
     return kernel.ask(gathered, values, **place, tools=tools, out=out)
 
@@ -197,6 +214,27 @@ def _nobody(_: str) -> None:
     """Tell nobody what is looked at."""
 
 
+def prepared(
+    shell: InteractiveShell | None,
+    asked: Ask,
+    *,
+    failure: BaseException | None = None,
+    displays: Displays | None = None,
+    past: Conversation | None = None,
+) -> tuple[Settings, Gathered, Output | None, Toolbox | None]:
+    """Put a question together, and give it with what it is asked with; nothing is sent."""
+    try:
+        values = kernel.resolve(asked.options)
+        out, tools = output(shell, asked), toolbox(shell, asked, values)
+        with _waiting(shell, values, None) as waiting:
+            place = _place(shell, asked)
+            gathered = _gathered(shell, asked, (), values, failure, displays, waiting.at, place, past, out)
+        waiting.retract()
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    return values, gathered, out, tools
+
+
 def preview(
     shell: InteractiveShell | None,
     asked: Ask,
@@ -206,17 +244,12 @@ def preview(
     past: Conversation | None = None,
 ) -> Sent:
     """Give what `run` would send, and send nothing."""
+    values, gathered, _, tools = prepared(shell, asked, failure=failure, displays=displays, past=past)
     try:
-        values = kernel.resolve(asked.options)
-        place = _place(shell, asked)
-        out, tools = _output(shell, asked), _toolbox(shell, asked, values)
-        with _waiting(shell, values, None) as waiting:
-            gathered = _gathered(shell, asked, (), values, failure, displays, waiting.at, place, past, out)
-        waiting.retract()
-        sent = kernel.preview(gathered, values, past=past, **place, tools=tools)
+        sent = kernel.preview(gathered, values, past=past, **_place(shell, asked), tools=tools)
     except KeyboardInterrupt:
         raise Interrupted from None
-    _assign(shell, asked.dest, sent)
+    assign(shell, asked.dest, sent)
     return sent
 
 
@@ -241,12 +274,7 @@ def _gathered(
 
     context = asked.context
     namespace = _namespace(shell)
-    held = namespace.get(asked.dest)
-    if (kinds.is_data(held) or isinstance(held, _CODE)) and id(held) != _delivered.get(asked.dest):
-        raise CommandError(
-            f"{asked.dest} holds a {type(namespace[asked.dest]).__name__}, and the reply would take its place.",
-            hint=f"The reply needs a name of its own. To send {asked.dest} along: %%kimi -c {asked.dest}",
-        )
+    require_free(shell, asked.dest)
     _learn(namespace, at)
     beside = [Source(name, template.value_of(name, namespace, _DEST_FIRST)) for name in context.names]
     beside += named(objects, namespace)
@@ -287,11 +315,23 @@ def _gathered(
     )
 
 
+def require_free(shell: InteractiveShell | None, dest: str) -> None:
+    """Raise CommandError where a reply would take the place of data or of code of the user's."""
+    from kimi_magic.context import kinds
+
+    held = _namespace(shell).get(dest)
+    if (kinds.is_data(held) or isinstance(held, _CODE)) and id(held) != _delivered.get(dest):
+        raise CommandError(
+            f"{dest} holds a {type(held).__name__}, and the reply would take its place.",
+            hint=f"The reply needs a name of its own. To send {dest} along: %%kimi -c {dest}",
+        )
+
+
 def _namespace(shell: InteractiveShell | None) -> dict[str, Any]:
     return shell.user_ns if shell is not None else vars(sys.modules["__main__"])
 
 
-def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
+def output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
     """Say what the reply has to be; None for any text."""
     if not asked.typed:
         if asked.options.get("format") == "table":
@@ -306,11 +346,14 @@ def _output(shell: InteractiveShell | None, asked: Ask) -> Output | None:
     return schema.output(out or None, like, _namespace(shell), private=kernel.guard().hides)
 
 
-def _toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Toolbox | None:
+def toolbox(shell: InteractiveShell | None, asked: Ask, values: Settings) -> Toolbox | None:
+    """Give what answers calls of the tools that a question names; None for none."""
     if not asked.tools:
         return None
     from kimi_magic.tools.asking import Asking as Approving
 
+    if asked.later is not None:  # on another thread, where nobody is asked, and the user's cells run meanwhile
+        return kernel.toolbox(asked.tools, values, _namespace(shell))
     run_code = (lambda code: run_here(shell, code)) if shell is not None else None
     return kernel.toolbox(asked.tools, values, _namespace(shell), approval=Approving(), run=run_code)
 
@@ -360,11 +403,13 @@ class _Printed(io.StringIO):
 
 def _place(shell: InteractiveShell | None, asked: Ask, origin: Origin | None = None) -> dict[str, Any]:
     """Say where in a conversation the question goes."""
-    origin = (origin or _origin(shell)) if asked.history else None  # outside any conversation no cell has asked before
+    origin = (
+        (origin or origin_of(shell)) if asked.history else None
+    )  # outside any conversation no cell has asked before
     return {"new": asked.new, "history": asked.history, "name": asked.session, "origin": origin}
 
 
-def _origin(shell: InteractiveShell | None) -> Origin:
+def origin_of(shell: InteractiveShell | None) -> Origin:
     """Say which run of which cell this is, as far as the front end tells the kernel."""
     from kimi_magic.conversation import Origin
 
@@ -417,16 +462,21 @@ def _deliver(shell: InteractiveShell | None, reply: Reply, asked: Ask) -> None:
     if shell is None:
         return
     _painted = (shell.execution_count, reply)
-    if not asked.typed:
-        _assign(shell, asked.dest, reply)
-    elif not reply.cut:
-        rows = reply.format == "table" and reply.frame is not None
-        _assign(shell, asked.dest, reply.frame if rows else reply.value)
+    if not asked.typed or not reply.cut:
+        assign(shell, asked.dest, delivered(reply, typed=asked.typed))
     if reply.format == "code" and reply.code and not reply.cut:
         shell.set_next_input(reply.code)
 
 
-def _assign(shell: InteractiveShell | None, dest: str, value: object) -> None:
+def delivered(reply: Reply, *, typed: bool) -> object:
+    """Give what a variable gets of a reply: the reply, or where a type was asked for its value."""
+    if not typed:
+        return reply
+    return reply.frame if reply.format == "table" and reply.frame is not None else reply.value
+
+
+def assign(shell: InteractiveShell | None, dest: str, value: object) -> None:
+    """Give a variable of the notebook its value; nothing where there is no name."""
     if shell is not None and dest:
         shell.push({dest: value})
         _delivered[dest] = id(value)

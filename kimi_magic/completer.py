@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic import models
-from kimi_magic.options import OPTIONS, WORDS
+from kimi_magic.options import JOB_ACTIONS, OPTIONS, WORDS
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
@@ -50,6 +50,8 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         return [*options, *([] if before else names)]
     if not before:
         return list(WORDS)
+    if before[0] == "job":
+        return _jobs() if len(before) == 1 else list(JOB_ACTIONS) if not before[2:] else []
     if before[0] in _ACTIONS:
         return _ACTIONS[before[0]] if len(before) == 1 else []
     values: dict[str, list[str]] = {
@@ -57,6 +59,7 @@ def _after(cell: bool, before: list[str], names: tuple[str, ...]) -> list[str]: 
         "model": list(models.names()),
         "ask": list(options),
         "usage": ["--plot", "--all"],
+        "jobs": ["--all", "notify"],
     }
     return values.get(before[0], [])
 
@@ -84,7 +87,7 @@ def _context_word(line: str) -> str | None:
     return _NAME_AT_END.search(line)[0] if after_context or after_private else None  # type: ignore[index]  # see above
 
 
-_CONTEXT, _TOOLS, _OUT = ("-c", "--context"), ("-t", "--tools"), ("-o", "--out")
+_CONTEXT, _TOOLS, _OUT = ("-c", "--context", "--map"), ("-t", "--tools"), ("-o", "--out")
 
 
 def _option(words: list[str]) -> str:
@@ -97,6 +100,17 @@ def _tools() -> list[str]:
     from kimi_magic import kernel
 
     return kernel.tool_words()
+
+
+def _jobs() -> list[str]:
+    """Give the ids of this notebook's jobs, where they can be read."""
+    from kimi_magic import jobwords
+    from kimi_magic.errors import KimiError
+
+    try:
+        return jobwords.ids()
+    except KimiError:
+        return []
 
 
 def live(

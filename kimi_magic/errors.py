@@ -15,6 +15,8 @@ KimiError
 │   ├── TooLarge              question and reply do not fit the model's window
 │   ├── Busy                  out of capacity or too many requests; retried before it is raised
 │   ├── ServerFailure         the service failed; retried before it is raised
+│   ├── Unqueueable           this model takes no batches
+│   ├── BatchLost             the service no longer knows a batch that it had taken
 │   └── BrokenReply           the reply came cut, garbled, or with an error inside
 ├── NetworkError            the network: no connection
 │   └── Stalled               connected, but silent for too long
@@ -34,6 +36,7 @@ from typing import Any
 __all__ = [
     "AccountError",
     "AuthenticationError",
+    "BatchLost",
     "BrokenReply",
     "BudgetReached",
     "Busy",
@@ -55,6 +58,7 @@ __all__ = [
     "StoreError",
     "TooLarge",
     "UnknownModel",
+    "Unqueueable",
 ]
 
 # The plain red of the sixteen colours is too faint on the background that JupyterLab gives an error.
@@ -171,6 +175,14 @@ class Busy(ServiceError):
 
 class ServerFailure(ServiceError):
     """The service failed on its side."""
+
+
+class Unqueueable(ServiceError):
+    """The model, or the place where it is asked, takes no batches; the same requests can be sent one by one."""
+
+
+class BatchLost(ServiceError):
+    """The service does not know the id of a batch, or no longer: what it may have answered is gone."""
 
 
 class BrokenReply(ServiceError):

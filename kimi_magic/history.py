@@ -345,6 +345,8 @@ def import_(asked: Import) -> Report:
 
 def forget(asked: Forget) -> Report:
     """Erase the conversation in use for good, or all of this notebook."""
+    from kimi_magic import jobwords
+
     session = kernel.current()
     gone = [session.conversation] if not asked.everything else list(session.conversations.values())
     ids = {conversation.id for conversation in gone}
@@ -353,6 +355,7 @@ def forget(asked: Forget) -> Report:
         gone += [session.archive.load(id_) for id_ in sorted(elsewhere)]
         ids |= elsewhere
         session.archive.forget(sorted(ids))
+    jobwords.forget(ids, everything=asked.everything)
     session.leave(gone)
     stay = {turn.question for one in session.conversations.values() for turn in one.tree.values()}
     lost = {turn.question for one in gone for turn in one.tree.values()} - stay

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,10 +27,14 @@ from kimi_magic.settings import Secret, Settings
 if TYPE_CHECKING:
     from kimi_magic import models
     from kimi_magic.archive import Archive, Kept
+    from kimi_magic.batch import Polled
     from kimi_magic.context.description import Look
     from kimi_magic.context.gathering import Gathered, Source
     from kimi_magic.context.guard import Guard
     from kimi_magic.conversation import Conversation, Origin
+    from kimi_magic.events import Event
+    from kimi_magic.iothread import IOThread
+    from kimi_magic.jobs.runner import Runner
     from kimi_magic.journal import Journal, Replay
     from kimi_magic.local.launch import Local
     from kimi_magic.mcp import Servers
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     from kimi_magic.store import Egress, Store
     from kimi_magic.tools import Tool
     from kimi_magic.tools.toolbox import Toolbox
-    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Transport
+    from kimi_magic.transport import Emit, Endpoint, HttpTransport, Limits, Queueing, Transport
     from kimi_magic.wire import Request
 
 __all__ = ["HERE", "Place", "ask", "close", "configure", "configured", "current", "place", "resolve"]
@@ -75,9 +80,10 @@ class _State:
         self.store: Store | None = None
         self.resumed = False
         self.journal: Journal | None = None
-        self.transports: dict[object, Transport] = {}
+        self.transports: dict[object, Queueing] = {}
         self.io: Any = None
         self.servers: Servers | None = None
+        self.runner: Runner | None = None
         self.local: Local | None = None
         self.local_is: tuple[str, str] = ("", "")
         self.starting = threading.Lock()
@@ -198,7 +204,7 @@ def model(values: Settings, where: Place, *, dry: bool = False) -> models.Model:
     return models.known(name)
 
 
-def transport(values: Settings, where: Place) -> Transport:
+def transport(values: Settings, where: Place) -> Queueing:
     """Give the transport to a place; the same one as long as place and credentials are the same."""
     from kimi_magic.transport import Endpoint, HttpTransport
 
@@ -233,8 +239,16 @@ class _LocalTransport:
         self._local: Local | None = None
 
     async def stream(self, request: Request, affinity: str, limits: Limits, emit: Emit) -> None:
-        inner = await asyncio.to_thread(self._ready)
-        await inner.stream(request, affinity, limits, emit)
+        await (await self.reach()).stream(request, affinity, limits, emit)
+
+    async def complete(self, request: Request, affinity: str, limits: Limits) -> tuple[Event, ...]:
+        return await (await self.reach()).complete(request, affinity, limits)
+
+    async def submit(self, model: str, body: bytes, affinity: str, limits: Limits) -> str:
+        return await (await self.reach()).submit(model, body, affinity, limits)
+
+    async def poll(self, model: str, request_id: str, limits: Limits, *, tools: bool = False) -> Polled:
+        return await (await self.reach()).poll(model, request_id, limits, tools=tools)
 
     async def settle(self) -> None:
         """Nothing was put off."""
@@ -242,6 +256,12 @@ class _LocalTransport:
     async def close(self) -> None:
         if self._inner is not None:
             await self._inner.close()
+
+    async def reach(self) -> HttpTransport:
+        local = self._local
+        if self._inner is not None and local is not None and local is _state.local and local.process.poll() is None:
+            return self._inner  # a job asks often: no thread for what is there
+        return await asyncio.to_thread(self._ready)
 
     def _ready(self) -> HttpTransport:
         from kimi_magic.transport import Endpoint, HttpTransport
@@ -265,7 +285,7 @@ def _running_local(values: Settings) -> Local:
         return _state.local
     closings = _state.closings
     try:
-        local = launch.start(engine=values.local_engine, model_file=values.local_model or None)
+        local = launch.start(engine=values.local_engine, model_file=values.local_model or None, queue=_queue_folder())
     except launch.LaunchError as error:
         raise LocalModelError(str(error), hint=error.hint) from None
     with _state.lock:
@@ -276,6 +296,18 @@ def _running_local(values: Settings) -> Local:
             _state.local.close()
         _state.local, _state.local_is = local, wanted
     return local
+
+
+def _queue_folder() -> str | None:
+    """Where the local server keeps batches, so that they outlive this kernel; None where nothing can be written."""
+    from kimi_magic import store
+
+    folder = store.home() / "queue"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
 def guard() -> Guard:
@@ -296,6 +328,24 @@ def ledger() -> Store:
         if _state.store is None:
             _state.store = Store()
         return _state.store
+
+
+def jobs() -> Runner:
+    """Give what drives this kernel's jobs; those that are not done when it closes can be gone on with."""
+    from kimi_magic.jobs.keeping import Keeping
+    from kimi_magic.jobs.runner import Runner
+
+    current()
+    with _state.lock:
+        if _state.runner is None:
+            _state.runner = Runner(Keeping(ledger))
+        return _state.runner
+
+
+def io() -> IOThread:
+    """Give the I/O thread."""
+    current()
+    return _state.io  # type: ignore[no-any-return]  # opened with the session
 
 
 def archive() -> Archive:
@@ -369,10 +419,16 @@ def journal(values: Settings | None = None) -> Journal:
     return kept
 
 
-def _replay(values: Settings, where: Place) -> Callable[[Request], Replay | None]:
+def _replay(
+    values: Settings, where: Place, confirm: Callable[[str], bool | None]
+) -> Callable[[Request], Replay | None]:
     """Make the look-up of a request in the journal; it asks the user where that is the policy."""
     kept, who, paced = journal(values), _answering(values, where), values.replay_pace == "recorded"
-    return lambda request: kept.replay(request, values.rerun, _confirm, paced=paced, **who)
+    return lambda request: kept.replay(request, values.rerun, confirm, paced=paced, **who)
+
+
+def _nobody(recorded: str) -> None:  # as _confirm
+    """Ask nobody."""
 
 
 def _answering(values: Settings, where: Place) -> dict[str, str]:
@@ -494,8 +550,13 @@ def ask(
     name: str = "",
     tools: Toolbox | None = None,
     out: Output | None = None,
+    later: Callable[[Queueing], Transport] | None = None,
 ) -> Asking:
-    """Send a question with these settings and give its events; see Session.ask for what it raises."""
+    """Send a question with these settings and give its events; see Session.ask for what it raises.
+
+    `later` stands in front of the transport of a question that is a job's: nobody is asked anything for it, and it
+    waits for no other question.
+    """
     from kimi_magic.context.gathering import Gathered
 
     where = place(values)
@@ -505,10 +566,11 @@ def ask(
     chosen = model(values, where)
     if out is not None and values.effort is None and chosen.thinking != "always":
         values = replace(values, effort="off")  # thinking and a schema do not go together (wire.md §6.2)
+    carrier: Transport = transport(values, where) if later is None else later(transport(values, where))
     return current().ask(
         gathered.message,
         _guarded(values),
-        journal(values).recording(transport(values, where), **_answering(values, where)),
+        journal(values).recording(carrier, **_answering(values, where)),
         chosen,
         items=gathered.items + _declared(tools),
         new=new,
@@ -517,12 +579,13 @@ def ask(
         badges=where.badges,
         charged=where.charged,
         endpoint=address(values, where),
-        record=_record,
+        record=partial(_record, kind="question" if later is None else "job"),
         origin=_somewhere(origin),
         name=name,
-        replay=_replay(values, where),
+        replay=_replay(values, where, _confirm if later is None else _nobody),
         tools=tools,
         out=out,
+        apart=later is not None,
     )
 
 
@@ -584,7 +647,7 @@ def address(values: Settings, where: Place) -> str:
     return urlsplit(values.api_base if where.name == "cloudflare" else where.name).hostname or where.name
 
 
-def _record(sent: Sent) -> None:
+def _record(sent: Sent, kind: str) -> None:
     """Write down what leaves the kernel, before it does. A ledger that cannot be written keeps nobody from asking."""
     from kimi_magic.store import Egress
 
@@ -594,7 +657,7 @@ def _record(sent: Sent) -> None:
             time=time.time(),
             endpoint=sent.endpoint,
             model=sent.model,
-            kind="question",
+            kind=kind,
             source=item.source,
             what=item.kind,
             columns=item.columns,
@@ -653,6 +716,9 @@ def require_writable(texts: Iterable[str]) -> None:
 
 def close() -> None:
     """End what this kernel holds: the I/O thread, connections, and the local model's process."""
+    runner, _state.runner = _state.runner, None
+    if runner is not None:
+        runner.close()  # before the lock: its thread may want it
     with _state.lock:
         _state.closings += 1
         if _state.io is not None:

@@ -20,18 +20,21 @@ from kimi_magic.errors import CommandError, Interrupted, KimiError
 from kimi_magic.others import Others
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
     from kimi_magic import command
+    from kimi_magic.jobs.job import Job
+    from kimi_magic.laterjob import Later
     from kimi_magic.reply import Reply
     from kimi_magic.sent import Sent
 
 __all__ = ["KimiMagics", "load", "unload"]
 
 _REPLY = ("kimi_magic.reply", "Reply")
+_JOB = ("kimi_magic.jobs.job", "Job")
 
 
 class Setting(TraitType):  # type: ignore[type-arg]  # the type differs by setting, and settings checks it
@@ -94,7 +97,7 @@ class KimiMagics(Magics):
 
         In one line: %kimi ask TEXT. Alone, %kimi tells where questions go and what was used. Further words:
         chat, fix, sent, history, undo, restore, drop, compact, fork, switch, resume, export, import, forget, private,
-        egress, journal, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
+        egress, journal, jobs, job, tools, mcp, use, model, usage, budget, prefix, reset, config, help.
         """
         owner = cell is not None and self._owns_cell()
         try:
@@ -114,17 +117,21 @@ class KimiMagics(Magics):
 
     def _line(self, parsed: command.Command) -> object:
         from kimi_magic import status
-        from kimi_magic.command import Ask, Chat
+        from kimi_magic.command import Ask, Chat, JobDo, Jobs, Notify
 
         if isinstance(parsed, Ask):
             return self._ask(parsed, owner=False)
+        if isinstance(parsed, JobDo | Jobs | Notify):
+            from kimi_magic import jobwords
+
+            return jobwords.answer(self.shell, parsed)
         if isinstance(parsed, Chat):
             from kimi_magic.panel import chat
 
             return chat(parsed.name)
         return status.answer(parsed, self.shell.user_ns)
 
-    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent:
+    def _ask(self, asked: command.Ask, *, owner: bool) -> Reply | Sent | Later | Job:
         from kimi_magic import cell as cells
 
         failure = self.failures.last() if asked.context.failure else None
@@ -132,6 +139,11 @@ class KimiMagics(Magics):
             raise CommandError("No cell has failed yet.", hint="To ask anything: %kimi ask TEXT.")
         if asked.dry_run:
             return cells.preview(self.shell, asked, failure=failure, displays=self.displays)
+        if asked.later is not None:
+            from kimi_magic import jobwords
+
+            begun: Later | Job = jobwords.begin(self.shell, asked, asked.later, failure=failure, displays=self.displays)
+            return begun
         others = self.others if owner else None
         return cells.run(self.shell, asked, failure=failure, displays=self.displays, others=others)
 
@@ -166,6 +178,7 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformer_manager.token_transformers.append(AskLine)
     shell.input_transformers_cleanup.append(empty_cell)
     _display_formatter(shell).for_type_by_name(*_REPLY, lambda reply: _show(shell, reply))
+    _display_formatter(shell).for_type_by_name(*_JOB, lambda job: _show_job(shell, job))
 
 
 def _matcher(shell: InteractiveShell) -> Callable[..., Any]:
@@ -206,10 +219,15 @@ def unload(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.input_transformer_manager.token_transformers.remove(AskLine)
     shell.input_transformers_cleanup.remove(empty_cell)
-    _forget_reply(_display_formatter(shell))
+    _forget(_display_formatter(shell), (_REPLY, _JOB))
     for watch in (magics.others, magics.failures, magics.displays):
         with contextlib.suppress(ValueError):  # IPython's word for a callback that somebody has taken away already
             watch.stop()
+    if "kimi_magic.laterjob" in sys.modules:
+        from kimi_magic import atprompt, laterjob
+
+        laterjob.leave_all()
+        atprompt.stop()
     from kimi_magic import kernel
 
     kernel.close()
@@ -220,10 +238,21 @@ def _display_formatter(shell: InteractiveShell) -> Any:
     return shell.display_formatter.ipython_display_formatter  # type: ignore[union-attr]  # None before start-up only
 
 
-def _forget_reply(formatter: Any) -> None:
-    formatter.deferred_printers.pop(_REPLY, None)
-    for kind in [kind for kind in formatter.type_printers if (kind.__module__, kind.__name__) == _REPLY]:
+def _forget(formatter: Any, names: Collection[tuple[str, str]]) -> None:
+    for name in names:
+        formatter.deferred_printers.pop(name, None)
+    for kind in [kind for kind in formatter.type_printers if (kind.__module__, kind.__name__) in names]:
         del formatter.type_printers[kind]
+
+
+def _show_job(shell: InteractiveShell, job: Any) -> None:
+    """Show a job: a live view, unless its own cell shows one."""
+    from kimi_magic import jobview
+
+    if not jobview.painted(shell, job):
+        jobview.show(shell, job)
+    elif not hasattr(shell, "kernel") and sys.stdout.isatty():
+        sys.stdout.write("\r\x1b[K")
 
 
 def _show(shell: InteractiveShell, reply: object) -> None:

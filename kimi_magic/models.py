@@ -58,7 +58,8 @@ class Model:
     `usual` what it is allowed where nothing else is set: the service's own default is not documented, so one is always
     sent.
     `thinking` is `always` where it cannot be switched off. `vision` is None where it is not known whether it sees.
-    `dense` is how many characters of a table, mostly digits, it takes for one token at the least.
+    `dense` is how many characters of a table, mostly digits, it takes for one token at the least. `queue` says whether
+    it takes batches, None where that can only be tried.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Model:
     note: str = ""
     vision: bool | None = None
     dense: float = 2.5
+    queue: bool | None = None
 
 
 LOCAL = "local"
@@ -80,14 +82,14 @@ _K26_PRICE = Price(0.95, 0.16, 4.00, "2026-09")
 MODELS = {
     model.id: model
     for model in (
-        Model(DEFAULT, 262_144, 256_000, _K26_PRICE, note="needs Workers Paid", vision=True),
+        Model(DEFAULT, 262_144, 256_000, _K26_PRICE, note="needs Workers Paid", vision=True, queue=True),
         Model(
             "@cf/moonshotai/kimi-k2.5",
             256_000,
             256_000,
             _K26_PRICE,
             note="an alias since 2026-05-30: Kimi K2.6 answers, at its price",
-            vision=True,
+            vision=True,  # its page takes the queue back, K2.6 has it: whether the alias does is not known
         ),
         Model(
             "@cf/moonshotai/kimi-k2.7-code",
@@ -98,7 +100,7 @@ MODELS = {
             note="needs Workers Paid",
             vision=True,
         ),
-        Model("moonshotai/kimi-k2.5", 128_000, 8_192, note="proxied through AI Gateway", vision=True),
+        Model("moonshotai/kimi-k2.5", 128_000, 8_192, note="proxied through AI Gateway", vision=True, queue=False),
         Model(
             "moonshotai/kimi-k3",
             1_048_576,
@@ -116,6 +118,7 @@ MODELS = {
             note="the model on this machine",
             vision=False,
             dense=1.2,  # it takes each digit for a token
+            queue=True,
         ),
     )
 }

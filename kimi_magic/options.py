@@ -10,7 +10,7 @@ from typing import Any
 
 from kimi_magic import settings
 
-__all__ = ["DEST_HELP", "DETAILS", "OPTIONS", "WORDS", "Option"]
+__all__ = ["DEST_HELP", "DETAILS", "JOB_ACTIONS", "LANES", "OPTIONS", "WORDS", "Option"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ class Option:
 
 
 DETAILS = ("low", "high", "none")
+LANES = ("auto", "queue", "concurrent")
+JOB_ACTIONS = ("show", "wait", "cancel", "retry", "forget")
+"""What `%kimi job ID` can be followed by."""
 
 OPTIONS = (
     Option(
@@ -107,6 +110,23 @@ OPTIONS = (
     Option(("--session",), "ask in this other conversation, begun where there is none", metavar="NAME"),
     Option(("--no-history",), "ask outside the conversation: nothing of it is sent, nothing is kept in it"),
     Option(("-q", "--quiet"), "show nothing; the reply is in DEST and in Out"),
+    Option(("--later",), "do not wait: the reply fills in here, and in DEST, once it has come; %kimi jobs lists it"),
+    Option(
+        ("--map",),
+        "ask it for every row of a table, whose columns are {{ column }} in the question; DEST is the job",
+        metavar="TABLE",
+    ),
+    Option(
+        ("--lane",),
+        "how a job is answered: queue (the service's own, slow and steady), concurrent (ordinary requests), auto",
+        metavar="LANE",
+        choices=LANES,
+    ),
+    Option(("--budget",), "most that a map may spend: $2; what is done is kept", metavar="DOLLARS"),
+    Option(("--pilot",), "ask so many rows first, then tell what all will cost and ask whether to go on", metavar="N"),
+    Option(("--rate",), "most requests a minute of a map's concurrent lane", metavar="N"),
+    Option(("--concurrency",), "most requests at once of a map's concurrent lane", metavar="N"),
+    Option(("-y", "--yes"), "go on after the pilot unasked"),
 )
 DEST_HELP = "variable that receives the reply; it stands first"
 
@@ -130,6 +150,9 @@ WORDS = {
     "private": "columns that never leave the kernel: %kimi private df ssn email; --release NAME; alone it lists them",
     "egress": "the ledger of what left this kernel: when, where to, which columns; %kimi egress all: of every kernel",
     "journal": "recorded replies; %kimi journal save FILE.kimi.jsonl: those that this kernel used; load FILE; clear",
+    "jobs": "questions that are answered later: this notebook's jobs, --all: every notebook's; it takes up again what "
+    "an earlier kernel left; notify QUEUE_ID: hear of their ends from a Cloudflare Queue, notify off",
+    "job": "one job: %kimi job ID show, wait, cancel, retry (what failed) or forget",
     "tools": "what -t can name: functions of the notebook, the built-in tools, those of MCP servers",
     "mcp": "MCP servers: %kimi mcp add NAME COMMAND ARGUMENTS, or NAME URL; remove NAME; alone it lists them",
     "use": "where questions go: %kimi use local | cloudflare | auto | URL",

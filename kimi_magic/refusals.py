@@ -19,17 +19,19 @@ from kimi_magic.errors import (
     SettingError,
     TooLarge,
     UnknownModel,
+    Unqueueable,
 )
 from kimi_magic.wire import Failure
 
-__all__ = ["error_of", "temporary"]
+__all__ = ["ONE_BY_ONE", "error_of", "temporary"]
 
 _DAILY = "daily free allocation"
 _UNMET = "JSON Mode couldn't be met"
+_NO_QUEUE = ("does not support request queuing", "batch queueing not available")
 _SERVER_FAILURE = 500
 _ONCE = {8005}
 _RETRIED = {3001, 3007, 3008, 3021, 3040, 3043, 3046}
-_NEVER = {3036, 4006}
+_NEVER = {3036, 4006, 10063}
 _RETRIED_STATUS = {408, 409, 429}
 
 
@@ -50,6 +52,7 @@ _PLAN = "Upgrade to Workers Paid or add credit, or choose another model: %kimi m
 _MODEL = "`%kimi model` lists the models known here."
 _SMALLER = "Send less along (--rows, --columns), begin anew with --new, or lower --max-tokens."
 _REQUEST = "The message above says what the service minds; the conversation is unchanged."
+ONE_BY_ONE = "Ask one by one: lane=concurrent."
 _STATUS_PAGE = "It failed on the service's side; ask again later."
 
 _BY_CODE: Mapping[int, tuple[type[KimiError], str]] = {
@@ -95,6 +98,7 @@ _BY_CODE: Mapping[int, tuple[type[KimiError], str]] = {
     8008: (RequestRefused, _REQUEST),
     9106: (AuthenticationError, _SIGN_IN),
     10000: (AuthenticationError, _SIGN_IN),
+    10063: (Unqueueable, ONE_BY_ONE),
 }
 
 _NO_API = "Is this the address of an API? `%kimi config` shows the endpoint."
@@ -117,6 +121,8 @@ def error_of(failure: Failure, *, broken: bool = False) -> KimiError:
     kind, hint = _BY_CODE.get(failure.code or 0, (None, ""))
     if _UNMET in failure.message:  # with a code or none, instead of a reply or inside of one
         kind, hint, broken = RequestRefused, "Ask for a simpler type.", False
+    if any(words in failure.message for words in _NO_QUEUE):  # its code, 8007, has other meanings, too
+        kind, hint = Unqueueable, ONE_BY_ONE
     if kind is None:
         kind, hint = _BY_STATUS.get(failure.status or 0, (None, ""))
     if kind is None:

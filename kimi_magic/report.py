@@ -27,7 +27,10 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A titled table: `rows` of equally many cells, `columns` their heads (none for pairs), picture and note below."""
+    """A titled table: `rows` of equally many cells, `columns` their heads (none for pairs), picture and note below.
+
+    A cell is text; one that also has an attribute `html` is that in a notebook.
+    """
 
     title: str
     rows: tuple[tuple[str, ...], ...]
@@ -68,4 +71,4 @@ def _lines(row: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _row(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<{tag}>{getattr(cell, 'html', '') or escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -40,6 +40,7 @@ class Session:
     def __init__(self, io: IOThread, books: Books | None = None) -> None:
         self._io = io
         self._turn = threading.Lock()
+        self._placing = threading.RLock()
         self._owner = 0
         self._open: weakref.WeakSet[Asking] = weakref.WeakSet()  # of the thread whose turn it is
         self.conversation = Conversation()
@@ -73,6 +74,7 @@ class Session:
         replay: Callable[[Request], Replay | None] | None = None,
         tools: Answering | None = None,
         out: Output | None = None,
+        apart: bool = False,
     ) -> Asking:
         """Send a question now and give its events. Use it in a `with` block, or call `close`.
 
@@ -83,11 +85,12 @@ class Session:
         Cloudflare bills it; `record` is told what is sent to `endpoint`, just before that. Where `replay` gives what
         replays the reply, nothing is sent, recorded or billed. The model may call `tools`, whose results it is sent in
         further rounds; its reply has to be what `out` says, or it is asked once to mend it. A tool may ask as well,
-        with `history=False`. Raises CommandError for what cannot be sent, TooLarge where it cannot fit the model's
+        with `history=False`. One that is asked `apart` waits for no other, and none for it: outside any conversation,
+        for a thread of its own. Raises CommandError for what cannot be sent, TooLarge where it cannot fit the model's
         window by any estimate, BudgetReached, and what `replay` raises.
         """
-        nested = self._owner == threading.get_ident()
-        if nested and any(one.arriving for one in self._open):
+        nested = apart or self._owner == threading.get_ident()
+        if nested and not apart and any(one.arriving for one in self._open):
             raise CommandError(
                 "A reply is still arriving in this cell.",
                 hint="Ask again when it is complete; `close()` ends a stream.",
@@ -123,7 +126,8 @@ class Session:
                 nested=nested,
             )
             asking = Asking(self, plan, items, self._remark(conversation, place, origin, question))
-            self._open.add(asking)
+            if not apart:
+                self._open.add(asking)
             return asking  # noqa: TRY300  # Ctrl-C may come up to here
         except BaseException:
             if (
@@ -185,6 +189,15 @@ class Session:
         if new:
             return Conversation(name or self._fresh_name())
         return self.conversations.get(name) or Conversation(name) if name else self.conversation
+
+    def begin(self, name: str, *, new: bool) -> Conversation:
+        """Give the conversation of this name, empty for the one in use; a new one goes on from here at once."""
+        conversation = self._conversation_for(name, new=new, history=True)
+        with self._placing:
+            self._name(conversation)
+        if new and not name:
+            self.conversation = conversation
+        return conversation
 
     def switch(self, conversation: Conversation) -> None:
         """Go on in this conversation."""
@@ -277,6 +290,22 @@ class Session:
             return "This front end does not name its cells: one that runs again asks anew, at the end."
         return ""
 
+    def place(self, conversation: Conversation, turn: Turn, head: int) -> Turn:
+        """Put a turn where it was asked some time ago, when the last turn was `head`; on any thread.
+
+        Where nothing was asked since then the conversation goes on from it; else it is a branch of its own. Raises
+        StoreError where it is there, and not kept on disk.
+        """
+        with self._placing:
+            last = conversation.head
+            placed = conversation.append(turn)
+            if last != head:
+                conversation.head = last
+            if self.archive is not None:
+                self.archive.save(conversation)
+        self.tell()
+        return placed
+
     def _give_turn(self) -> None:
         self._owner = 0
         self._turn.release()
@@ -292,11 +321,12 @@ class Session:
             if not turn.messages or not plan.keep:
                 self.tell()
                 return 0
-            number = conversation.append(turn).number
-            self._name(conversation)
-            if not plan.aside:
-                self.conversation = conversation
-            self.save(conversation)
+            with self._placing:
+                number = conversation.append(turn).number
+                self._name(conversation)
+                if not plan.aside:
+                    self.conversation = conversation
+                self.save(conversation)
             return number
         finally:
             if not plan.nested:

@@ -186,6 +186,13 @@ def _account(value: object) -> str:
     return text
 
 
+def _queue(value: object) -> str:
+    text = _text(value).strip().lower()
+    if text and not re.fullmatch(r"[0-9a-f]{32}", text):
+        raise ValueError("is not the id of a queue: 32 characters of 0-9 and a-f, from the dashboard")
+    return text
+
+
 def _budget(value: object) -> Budget | None:
     return value if isinstance(value, Budget) else Budget.parse(str(value))
 
@@ -252,6 +259,13 @@ class Settings:
     budget: Budget | None = _setting(
         None, _budget, "most to spend: $2 for a kernel, $2/day over all kernels, off", portable=False
     )
+    notify_queue: str = _setting(
+        "", _queue, "id of a Cloudflare Queue that tells of the ends of jobs; empty: they are polled", portable=False
+    )
+    rate: float | None = _setting(
+        None, _number(0, 1_000_000), "a job's requests a minute, one by one; unset: 20 on Cloudflare; 0: no limit"
+    )
+    concurrency: int = _setting(16, _whole(1, 1_000), "a job's requests that are on their way at once, one by one")
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, name: str) -> str:

@@ -23,7 +23,19 @@ from urllib.parse import urlsplit
 
 from kimi_magic.errors import StoreError
 
-__all__ = ["FILE", "MIGRATIONS", "Egress", "Exchange", "Store", "Used"]
+__all__ = [
+    "FILE",
+    "MIGRATIONS",
+    "Egress",
+    "Exchange",
+    "Store",
+    "Used",
+    "add_egress",
+    "add_usage",
+    "home",
+    "more_egress",
+    "more_usage",
+]
 
 FILE = "kimi.sqlite3"
 Result = TypeVar("Result")
@@ -83,6 +95,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE exchange_use (
             key TEXT NOT NULL, notebook TEXT NOT NULL, PRIMARY KEY (key, notebook)
         ) STRICT, WITHOUT ROWID""",
+    ),
+    (
+        """CREATE TABLE job (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, title TEXT NOT NULL,
+            notebook TEXT NOT NULL, spec TEXT NOT NULL, options TEXT NOT NULL, round INTEGER NOT NULL,
+            state TEXT NOT NULL, remark TEXT NOT NULL, lane TEXT NOT NULL, began REAL NOT NULL, ended REAL,
+            budget REAL, pilot INTEGER NOT NULL, counts TEXT NOT NULL, usage TEXT NOT NULL, cost REAL,
+            reply TEXT NOT NULL, owner TEXT NOT NULL, until REAL NOT NULL
+        ) STRICT""",
+        """CREATE TABLE job_item (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, question TEXT NOT NULL, round INTEGER NOT NULL,
+            copies INTEGER NOT NULL, state INTEGER NOT NULL, tries INTEGER NOT NULL, batch INTEGER NOT NULL,
+            told TEXT NOT NULL, reply TEXT NOT NULL, error TEXT NOT NULL, cost REAL
+        ) STRICT""",
+        "CREATE INDEX job_item_batch ON job_item (batch) WHERE batch > 0",
+        """CREATE TABLE job_batch (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL, request TEXT NOT NULL, began REAL NOT NULL,
+            items INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE INDEX job_batch_job ON job_batch (job)",
     ),
 )
 """The steps from an empty file to this version's; each is one transaction. PRAGMA user_version counts those taken."""
@@ -165,6 +197,13 @@ _USED = tuple(field.name for field in fields(Used))
 _INSERT_USED = f"INSERT INTO usage ({', '.join(_USED)}) VALUES ({', '.join('?' * len(_USED))})"  # noqa: S608  # our own names
 _SELECT_USED = f"SELECT {', '.join(_USED)} FROM usage WHERE time >= ? ORDER BY id"  # noqa: S608  # our own names
 _INSERT_USE = "INSERT OR IGNORE INTO exchange_use VALUES (?, ?)"
+_MORE_EGRESS = (
+    "UPDATE egress SET rows = rows + ?, bytes = bytes + ?, tokens = tokens + ?, redacted = redacted + ? WHERE id = ?"
+)
+_SUMS = ("input", "cached", "thinking", "output", "neurons", "cost", "counted")
+_MORE_USAGE = (
+    f"UPDATE usage SET {', '.join(f'{name} = coalesce({name} + ?, {name}, ?)' for name in _SUMS)} WHERE id = ?"  # noqa: S608  # our own names
+)
 _STILL_SAID = "SELECT value FROM turn, json_each(turn.data, '$.reply.exchanges')"
 _UNUSED = "DELETE FROM exchange WHERE key = ? AND NOT EXISTS (SELECT 1 FROM exchange_use WHERE key = exchange.key)"
 _SPENT = "SELECT coalesce(sum(counted), 0) FROM usage WHERE time >= ?"
@@ -191,6 +230,28 @@ def _plain(value: Any) -> Any:
 def _value(row: Sequence[Any]) -> Egress:
     values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     return Egress(**values | {name: tuple(json.loads(values[name])) for name in _LISTS})
+
+
+def add_egress(connection: sqlite3.Connection, value: Egress) -> int:
+    """Enter a record inside a transaction; give its number, for `more_egress`."""
+    return connection.execute(_INSERT, _row(value)).lastrowid or 0
+
+
+def more_egress(connection: sqlite3.Connection, number: int, more: Egress) -> None:
+    """Add rows, bytes, tokens and what was redacted to a record."""
+    added = (more.rows, more.bytes, more.tokens, more.redacted, number)
+    connection.execute(_MORE_EGRESS, added)
+
+
+def add_usage(connection: sqlite3.Connection, used: Used) -> int:
+    """Enter what replies used inside a transaction; give its number, for `more_usage`."""
+    return connection.execute(_INSERT_USED, [_plain(getattr(used, name)) for name in _USED]).lastrowid or 0
+
+
+def more_usage(connection: sqlite3.Connection, number: int, more: Used) -> None:
+    """Add what further replies used."""
+    added = [getattr(more, name) for name in _SUMS]
+    connection.execute(_MORE_USAGE, [*(amount for amount in added for _ in range(2)), number])
 
 
 class Store:
@@ -365,7 +426,7 @@ class Store:
     def _open_file(self) -> sqlite3.Connection | None:
         """Open the file, or give None where it cannot be written."""
         try:
-            return self._opened(_prepared(self._folder or _home(), FILE))
+            return self._opened(_prepared(self._folder or home(), FILE))
         except OSError as exc:
             self._say(f"Nothing is kept on disk, only in memory: {exc}.")
         except sqlite3.DatabaseError as exc:
@@ -396,7 +457,7 @@ class Store:
 
     def _begin_anew(self, why: str) -> sqlite3.Connection:
         """Set the file aside and begin a new one, unless another kernel has done so already."""
-        path = (self.path or _home() / FILE).absolute()
+        path = (self.path or home() / FILE).absolute()
         self.close()
         if path.exists() and path.stat().st_ino == self._inode and not _is_whole(path, self._patience):
             self._say(f"{path} {why}; it is kept as {_set_aside(path).name}, and a new one is begun.")
@@ -423,7 +484,8 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
     return result
 
 
-def _home() -> Path:
+def home() -> Path:
+    """Give the folder of all that is kept: KIMI_HOME, or the user's data folder."""
     named = os.environ.get("KIMI_HOME", "").strip()
     if named:
         return Path(named).expanduser().absolute()

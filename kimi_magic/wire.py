@@ -22,6 +22,7 @@ from kimi_magic.leaks import Leaks, Opened, Piece
 from kimi_magic.messages import Image, Message, Text, Usage
 
 __all__ = [
+    "NO_JSON",
     "Decoder",
     "Dialect",
     "Failed",
@@ -32,10 +33,17 @@ __all__ = [
     "canonical",
     "decode_body",
     "decode_failure",
+    "decode_object",
+    "decode_whole",
     "encode",
     "encode_message",
+    "failure_in",
     "message_as_sent",
+    "settings_as_sent",
 ]
+
+NO_JSON = "The server answered without JSON"
+"""How the message of a Failure begins where it was perhaps not the service at all that answered."""
 
 Dialect = Literal["run", "chat", "openai"]
 """run: Workers AI `/ai/run/{model}`; chat: Workers AI `/ai/v1/chat/completions`; openai: any compatible URL."""
@@ -96,18 +104,21 @@ class Failed(Exception):  # it is the failure itself; the user meets one of erro
         self.failure = failure
 
 
-def encode(request: Request, dialect: Dialect) -> bytes:
+def encode(request: Request, dialect: Dialect, *, stream: bool = True) -> bytes:
     """Give the canonical bytes of a request: keys sorted, no spaces, UTF-8.
 
-    Raises UnicodeEncodeError for text that holds half a surrogate pair: it has no UTF-8.
+    Without `stream` the reply is to come whole. Raises UnicodeEncodeError for text that holds half a surrogate pair: it
+    has no UTF-8.
     """
-    body: dict[str, Any] = {
-        "messages": [message_as_sent(message, thinks=dialect != "openai") for message in request.messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
-        ("max_tokens" if dialect == "openai" else "max_completion_tokens"): request.max_tokens,
-    }
+    streaming = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    messages = [message_as_sent(message, thinks=dialect != "openai") for message in request.messages]
+    return canonical({"messages": messages, **streaming, **settings_as_sent(request, dialect)})
+
+
+def settings_as_sent(request: Request, dialect: Dialect) -> dict[str, Any]:
+    """Give all fields of a request but its messages, and but those that ask for a stream."""
+    # Workers AI calls max_tokens deprecated; most servers behind other URLs know only that.
+    body: dict[str, Any] = {("max_tokens" if dialect == "openai" else "max_completion_tokens"): request.max_tokens}
     if dialect != "run":
         body["model"] = request.model
     if request.temperature is not None:
@@ -122,7 +133,7 @@ def encode(request: Request, dialect: Dialect) -> bytes:
         body["tool_choice"] = "none"
     if request.form is not None:
         body["response_format"] = _form(request.form)
-    return canonical(body)
+    return body
 
 
 def encode_message(message: Message) -> bytes:
@@ -227,7 +238,7 @@ class Decoder:
     def take(self, frame: dict[str, Any], event: str = "") -> list[Event]:
         """Decode one frame that is an object already; raise Failed as `feed` does."""
         if event == "error" or frame.get("error") or frame.get("errors") or frame.get("success") is False:
-            raise Failed(_failure_in(frame))
+            raise Failed(failure_in(frame))
         try:
             return self._read(_unwrap(frame))
         except (AttributeError, KeyError, TypeError):
@@ -310,10 +321,20 @@ class Decoder:
 
 def decode_body(body: bytes, *, tools: bool = False) -> list[Event]:
     """Decode a whole reply given as JSON; raise Failed for an error body. `tools` as for a Decoder."""
-    decoder = Decoder(tools=tools)
+    return decode_whole(decode_object(body), tools=tools)
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Decode a JSON object; raise Failed for what is none."""
     frame = _object(body)
     if frame is None:
-        raise Failed(Failure(f"The server answered without JSON: {_words(body)}"))
+        raise Failed(Failure(_no_json(body)))
+    return frame
+
+
+def decode_whole(frame: dict[str, Any], *, tools: bool = False) -> list[Event]:
+    """Decode a whole reply, in an envelope or bare; raise Failed for an error."""
+    decoder = Decoder(tools=tools)
     inner = _unwrap(frame)
     legacy = inner.get("response") is not None or inner.get("tool_calls")
     if "choices" not in inner and legacy and frame.get("success") is not False:
@@ -327,9 +348,13 @@ def decode_failure(status: int, headers: Mapping[str, str], body: bytes) -> Fail
     request_id = headers.get("cf-ai-req-id") or headers.get("cf-ray") or headers.get("x-request-id") or ""
     frame = _object(body)
     if frame is None:
-        return Failure(f"The server answered without JSON: {_words(body)}", None, status, request_id)
-    found = _failure_in(frame)
+        return Failure(_no_json(body), None, status, request_id)
+    found = failure_in(frame)
     return Failure(found.message, found.code, status, request_id or found.request_id)
+
+
+def _no_json(body: bytes) -> str:
+    return f"{NO_JSON}: {_words(body)}"
 
 
 def _words(body: bytes) -> str:
@@ -406,7 +431,8 @@ _MESSAGE = re.compile(
 )
 
 
-def _failure_in(frame: dict[str, Any]) -> Failure:
+def failure_in(frame: dict[str, Any]) -> Failure:
+    """Read what an object says of a failure, in any of the shapes that are in use."""
     found = frame.get("errors") or frame.get("error") or frame
     if isinstance(found, list):
         found = found[0] if found else {}

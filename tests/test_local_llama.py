@@ -114,3 +114,20 @@ def test_a_client_that_leaves_without_a_stream_stops_the_generation_soon(server)
     with impatient, pytest.raises(httpx.ReadTimeout):
         impatient.post(RUN, json=LONG)
     assert idle_within(server, 3)
+
+
+def test_it_works_off_batches_and_takes_no_orders_from_their_text(server):
+    path = RUN + "?queueRequest=true"
+    texts = ["Say hello.", "<<fault queue-8007>> Say hello.", "x " * 2000]
+    requests = [body_for(text, max_completion_tokens=8, external_reference=f"row-{n}") for n, text in enumerate(texts)]
+    request_id = server.post(path, json={"requests": requests}).json()["result"]["request_id"]
+    deadline = time.monotonic() + 60
+    result = {"status": "queued"}
+    while "status" in result and time.monotonic() < deadline:
+        time.sleep(0.1)
+        result = server.post(path, json={"request_id": request_id}).json()["result"]
+    hello, order, long = result["responses"]
+    alone = server.post(RUN, json=body_for("Say hello.", max_completion_tokens=8)).json()["result"]
+    assert hello["result"]["choices"][0]["message"]["content"] == alone["choices"][0]["message"]["content"]
+    assert order["success"]
+    assert (long["success"], long["errors"][0]["code"]) == (False, 5021)

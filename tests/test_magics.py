@@ -100,6 +100,7 @@ def test_every_option_is_documented_and_tested() -> None:
     here |= {"rerun"}  # in test_journal.py
     here |= {"tools", "approve", "rounds", "out"}  # in test_tools.py and test_structured.py
     here |= {"context", "rows", "columns", "full", "detail", "cells", "raw", "dry_run"}  # in test_context.py
+    here |= {"later", "map", "lane", "budget", "pilot", "rate", "concurrency", "yes"}  # in test_job_words.py
     assert {option.name for option in options.OPTIONS} == here
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kimi_magic import errors, refusals, transport, wire
+from kimi_magic import errors, refusals, wire
 from kimi_magic.errors import KimiError
 from kimi_magic.events import Event, Finished, Retrying, Started, TextDelta, ThinkingDelta
 from kimi_magic.messages import Message
 from kimi_magic.settings import Secret
-from kimi_magic.transport import Endpoint, HttpTransport, Limits
+from kimi_magic.transport import Endpoint, HttpTransport, Limits, http
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
@@ -220,7 +220,7 @@ def test_every_exception_of_httpx_becomes_one_of_ours() -> None:
     for exc in made:
         exc.args = ("boom",)
         for heard in (True, False):
-            assert isinstance(transport._network_error(exc, "host", heard=heard), KimiError)
+            assert isinstance(http._network_error(exc, "host", heard=heard), KimiError)
     assert len(made) > 15
 
 

@@ -9,17 +9,23 @@ import contextlib
 import json
 import os
 import secrets
+import sqlite3
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from . import found
 
 if TYPE_CHECKING:
     from .engine import Engine
+    from .queue_file import QueueFile
     from .record import Log
 
 CONTEXT = {"llama": 8192, "scripted": 262_144}
 """Tokens a request may have, unless `--context` says otherwise; the scripted figure is that of Kimi K2.6."""
+
+ITEMS = {"scripted": 16}
+"""Items of batches that are answered at the same time; of llama as many as `--parallel` says."""
 
 
 def main() -> int:
@@ -44,6 +50,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--parallel", type=positive, default=2, metavar="N", help="requests at the same time (%(default)s)"
     )
+    parser.add_argument(
+        "--queue", metavar="FOLDER", default=os.environ.get("KIMI_LOCAL_QUEUE"), help="keeps batches (in memory)"
+    )
     parser.add_argument("--token", default=os.environ.get("KIMI_LOCAL_TOKEN"), help="bearer token (a fresh random one)")
     parser.add_argument("--exit-with-parent", action="store_true", help="end when stdin does; announce in JSON")
     options = parser.parse_args()
@@ -64,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
     if missing := found.missing_for(options.engine, options.model_file):
         fail(missing)
     from .app import build  # only now it is known that these can be imported
+    from .queueing import Queue
     from .serve import bind, serve
 
     try:
@@ -74,8 +84,28 @@ def run(options: argparse.Namespace) -> None:
         fail(f"{options.port} is not a port; choose one from 1 to 65535, or 0 for a free one")
     with taken:
         engine, log = make_engine(options)
+        queue = Queue(engine, open_file(options, engine), ITEMS.get(options.engine) or options.parallel)
         port = taken.getsockname()[1]
-        serve(build(engine, options.token, log), taken, lambda: announce(options, engine, port))
+
+        def ready() -> None:
+            queue.begin()
+            announce(options, engine, port)
+
+        serve(build(engine, options.token, queue, log), taken, ready)
+
+
+def open_file(options: argparse.Namespace, engine: "Engine") -> "QueueFile":
+    """Open the queue of this engine's model, in memory where no folder is given."""
+    from .queue_file import QueueFile
+
+    if not options.queue:
+        return QueueFile(None)
+    name = "".join(letter if letter.isalnum() else "-" for letter in engine.model)
+    path = Path(options.queue).expanduser() / f"{engine.name}-{name}.sqlite3"
+    try:
+        return QueueFile(path)
+    except (OSError, sqlite3.Error) as exc:
+        fail(f"the queue cannot be kept in {str(path)!r} ({exc}); choose another folder with --queue")
 
 
 def make_engine(options: argparse.Namespace) -> "tuple[Engine, Log | None]":

@@ -17,39 +17,69 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .engine import Answer, Ask, Completion, Cut, Engine, Page, Refusal, Silence, Stream, refused
+from . import events
+from .engine import (
+    Answer,
+    Ask,
+    Completion,
+    Cut,
+    Engine,
+    Page,
+    Refusal,
+    Silence,
+    Stream,
+    bad_input,
+    check_messages,
+)
 from .guard import Guard, body_of, envelope, new_ray
+from .queueing import Queue
 from .record import Log
 
 ACCOUNT = "/client/v4/accounts/{account}"
 
 
-def build(engine: Engine, token: str, log: Log | None = None) -> ASGIApp:
+def build(engine: Engine, token: str, queue: Queue, log: Log | None = None) -> ASGIApp:
     """Make the whole application; with a `log`, requests are recorded and can be read back."""
     routes = [
         Route(ACCOUNT + "/ai/run/{model:path}", run_native, methods=["POST"]),
         Route(ACCOUNT + "/ai/v1/chat/completions", run_openai, methods=["POST"]),
         Route(ACCOUNT + "/ai/models/search", search_models, methods=["GET"]),
         Route("/client/v4/user/tokens/verify", verify_token, methods=["GET"]),
+        *events.routes(ACCOUNT),
     ]
-    handlers = {Refusal: refusal_page, HTTPException: routing_page, Exception: broken_page}
+    handlers = {Refusal: refusal_page, Cut: cut_off, HTTPException: routing_page, Exception: broken_page}
     inner = Starlette(routes=[*routes, *(log.routes() if log else [])], exception_handlers=handlers)  # type: ignore[arg-type]  # narrower than Exception
     inner.state.engine = engine
+    inner.state.queue = queue
     guarded = Guard(inner, token)
     return log.watch(guarded) if log else guarded
 
 
 async def run_native(request: Request) -> Response:
     """Answer `POST …/ai/run/{model}`."""
-    body = await json_body(request)
-    if request.query_params.get("queueRequest") == "true":
-        raise refused(400, 8007, "This model does not support request queuing", str(uuid.uuid4()))
-    return deliver(request, body, str(request.path_params["model"]), native=True)
+    raw = await body_of(request.receive)
+    body = json_object(raw)
+    model = str(request.path_params["model"])
+    if request.query_params.get("queueRequest") == "true" or body.keys() == {"request_id"}:
+        return queued(request, raw, body, model)
+    return deliver(request, body, model, native=True)
+
+
+def queued(request: Request, raw: bytes, body: dict[str, Any], model: str) -> Response:
+    """Take a batch, or say how one stands."""
+    check_account(request)
+    queue: Queue = request.app.state.queue
+    queue.engine.admit(model)
+    if "request_id" in body:
+        content = queue.poll(body["request_id"], model)
+    else:
+        content = queue.submit(model, raw, body, request.headers.get("x-session-affinity", ""))
+    return Response(content, media_type="application/json", headers={"cf-ai-req-id": str(uuid.uuid4())})
 
 
 async def run_openai(request: Request) -> Response:
     """Answer `POST …/ai/v1/chat/completions`."""
-    body = await json_body(request)
+    body = json_object(await body_of(request.receive))
     model = body.get("model")
     if not isinstance(model, str):
         raise bad_input("required properties at '/' are 'model'")
@@ -61,11 +91,7 @@ def deliver(request: Request, body: Mapping[str, Any], model: str, *, native: bo
     engine: Engine = request.app.state.engine
     check_account(request)
     engine.admit(model)
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise bad_input("oneOf at '/' not met, 0 matches: required properties at '/' are 'messages'")
-    if not all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in messages):
-        raise bad_input("required properties at '/messages' are 'role,content'")
+    check_messages(body)
     affinity = request.headers.get("x-session-affinity", "")
     return Delivery(engine, Ask(model=model, body=body, native=native, affinity=affinity))
 
@@ -84,9 +110,9 @@ def vars_of(card: Any) -> dict[str, Any]:
     return {name: getattr(card, name) for name in card.__slots__}
 
 
-def catalogue_item(name: str, description: str, context: int, *, reasoning: bool) -> dict[str, Any]:
+def catalogue_item(name: str, description: str, context: int, *, reasoning: bool, queue: bool) -> dict[str, Any]:
     """One model as the catalogue lists it: property values are strings."""
-    properties = {"context_window": str(context), "function_calling": "true", "async_queue": "false"}
+    properties = {"context_window": str(context), "function_calling": "true", "async_queue": str(queue).lower()}
     if reasoning:
         properties["reasoning"] = "true"
     return {
@@ -110,9 +136,8 @@ async def verify_token(_request: Request) -> Response:
     return JSONResponse(envelope({"id": uuid.uuid4().hex, "status": "active"}, messages=[note]))
 
 
-async def json_body(request: Request) -> dict[str, Any]:
-    """Read the body, which has to be a JSON object of at most `guard.MAX_BODY` bytes."""
-    raw = await body_of(request.receive)
+def json_object(raw: bytes) -> dict[str, Any]:
+    """Read a body, which has to be a JSON object."""
     try:
         body = json.loads(raw)
         if b"\\ud" in raw.lower():
@@ -122,11 +147,6 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise bad_input("type at '/' not met: object")
     return body
-
-
-def bad_input(text: str) -> Refusal:
-    """Make the refusal of a body that is JSON, and of the wrong shape."""
-    return Refusal(400, 5006, f"AiError: Bad input: Error: {text}")
 
 
 def check_account(request: Request) -> None:
@@ -142,6 +162,13 @@ async def refusal_page(request: Request, refusal: Refusal) -> Response:
     request.scope["fault"] = refusal.fault
     body = envelope({}, errors=[{"message": refusal.message, "code": refusal.code}])
     return JSONResponse(body, refusal.status, headers=refusal.headers)
+
+
+async def cut_off(request: Request, cut: Cut) -> Response:
+    """Answer nothing: the request was taken, and the connection ends."""
+    request.scope["fault"] = True
+    await request.scope["state"]["connection"].cut(reset=cut.reset)
+    return Response()  # to nobody
 
 
 async def routing_page(request: Request, exc: HTTPException) -> Response:

@@ -7,7 +7,7 @@ connection. Inside a stream, `Cut` ends the connection as a broken network would
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -119,6 +119,8 @@ class ModelCard:
     context: int
     """Tokens, prompt and reply together."""
     reasoning: bool = False
+    queue: bool = False
+    """Whether it takes batches."""
 
 
 class Engine(Protocol):
@@ -138,6 +140,9 @@ class Engine(Protocol):
 
     async def answer(self, ask: Ask) -> Answer:
         """Answer one admitted request; cancelled when its client goes away."""
+
+    def queue_faults(self, asks: Sequence[Ask]) -> dict[str, Any]:
+        """Say which faults of `queue_faults` strike this batch."""
 
 
 def no_such_model(model: str) -> Refusal:
@@ -168,6 +173,20 @@ def upstream_refused(text: str, request_id: str, *, fault: bool = False) -> Refu
 def frame(chunk: Mapping[str, Any]) -> bytes:
     """One SSE frame. Text stays as it is (U+2028 and emoji unescaped), as the service sends it."""
     return b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+def bad_input(text: str) -> Refusal:
+    """Make the refusal of a body that is JSON, and of the wrong shape."""
+    return Refusal(400, 5006, f"AiError: Bad input: Error: {text}")
+
+
+def check_messages(body: Mapping[str, Any]) -> None:
+    """Refuse a body without messages as an `Ask` needs them."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise bad_input("oneOf at '/' not met, 0 matches: required properties at '/' are 'messages'")
+    if not all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in messages):
+        raise bad_input("required properties at '/messages' are 'role,content'")
 
 
 def text_of(message: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ reset                the same with a TCP reset
 after all content (or `after=K` tokens):
 no-done              neither a finish reason nor [DONE]
 no-finish            [DONE], but no finish reason
+of batches:
+queue-…              see `queue_faults`
 """
 
 import json
@@ -23,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from . import queue_faults
 from .directives import Fault
 from .engine import DONE, Ask, Page, Refusal, Silence, frame, refused, too_long, upstream_refused
 from .frames import Framer
@@ -87,15 +90,17 @@ SHAPES = {"schema": ("refused", "unmet")}
 def check(fault: Fault) -> None:
     """Raise ValueError for a fault that does not exist."""
     code = int(fault.name) if fault.name.isdecimal() else None
-    if code not in REFUSALS and code not in (5021, 8007) and fault.name not in IN_STREAM | WHOLE:
+    if code not in REFUSALS and code not in (5021, 8007) and fault.name not in IN_STREAM | WHOLE | queue_faults.ALL:
         raise ValueError(f"no such fault: {fault.name!r}")
-    shapes = SHAPES.get(fault.name, tuple(MIDSTREAM))
+    shapes = SHAPES.get(fault.name) or queue_faults.SHAPES.get(fault.name, tuple(MIDSTREAM))
     if fault.shape is not None and fault.shape not in shapes:
         raise ValueError(f"shape is one of {', '.join(shapes)}")
 
 
 def strikes(fault: Fault, ask: Ask) -> bool:
     """Tell whether this request is one that the fault is about."""
+    if fault.name in queue_faults.ALL:
+        return False
     wanted = ask.body.get("response_format")
     return fault.name != "schema" or (isinstance(wanted, dict) and wanted.get("type") == "json_schema")
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .engine import Refusal
 
 MAX_BODY = 10_000_000
-"""Bytes of one request; the service's limit is 10 MB."""
+"""Bytes that a request has to stay under; the service's limit is 10 MB."""
 HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 
@@ -82,9 +82,9 @@ async def body_of(receive: Receive) -> bytes:
             break
         piece = message.get("body", b"")
         size += len(piece)
-        if size <= MAX_BODY:
+        if size < MAX_BODY:
             kept += piece
         more = message.get("more_body", False)
-    if size > MAX_BODY:
+    if size >= MAX_BODY:
         raise Refusal(413, 3006, "AiError: Request is too large")
     return bytes(kept)

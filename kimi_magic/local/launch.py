@@ -53,17 +53,24 @@ def available() -> str | None:
 
 
 def start(
-    *, engine: str = "llama", model_file: str | None = None, context: int | None = None, timeout: float = 60.0
+    *,
+    engine: str = "llama",
+    model_file: str | None = None,
+    context: int | None = None,
+    queue: str | None = None,
+    timeout: float = 60.0,
 ) -> Local:
     """Start the server on a free port and wait until it serves, at most `timeout` seconds.
 
-    `context` None takes the engine's own: 8,192 tokens for llama, 262,144 for scripted.
+    `context` None takes the engine's own: 8,192 tokens for llama, 262,144 for scripted. `queue` is the folder in which
+    it keeps batches; None keeps them in memory, unless KIMI_LOCAL_QUEUE names one.
 
     Raises `LaunchError`. An interrupt (Ctrl-C) ends the wait and the child.
     """
     command = [sys.executable, "-m", "kimi_magic.local", "--port", "0", "--exit-with-parent", "--engine", engine]
     command += ["--context", str(context)] if context else []
     command += ["--model-file", model_file] if model_file else []
+    command += ["--queue", queue] if queue else []
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True

@@ -7,7 +7,7 @@ stream stops the generation, so a client that goes away costs no further work.
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ class Llama:
 
     def catalogue(self) -> list[ModelCard]:
         """List the model, under both of its names."""
-        return [ModelCard(name, f"{self.model} by llama.cpp", self.context) for name in ("local", self.model)]
+        return [
+            ModelCard(name, f"{self.model} by llama.cpp", self.context, queue=True) for name in ("local", self.model)
+        ]
 
     def admit(self, model: str) -> None:
         """Know `local` and the file's name."""
@@ -85,6 +87,10 @@ class Llama:
         if not response.is_success:
             raise refusal(body.get("error", {}), ask)
         return Completion(self.completion(body))
+
+    def queue_faults(self, _asks: Sequence[Ask]) -> dict[str, Any]:
+        """Know none: its questions are people's."""
+        return {}
 
     async def frames(self, response: httpx.Response) -> AsyncIterator[bytes]:
         """Translate frame by frame. Frames are split at blank lines only: U+2028 in the text is no line end."""

@@ -1,10 +1,12 @@
 """What arrived, for tests: each request with its exact body, and when and how it ended.
 
-`GET /scripted/requests` lists it and `DELETE` clears it. Only the scripted engine has it: what a person asks a real
-model is written down nowhere.
+`GET /scripted/requests` lists it and `DELETE` clears it; of very many requests, or very long ones, the oldest are
+dropped. Only the scripted engine has it. Of what a person asks a real model nothing is written down but batches, by
+the queue: questions until they are answered, replies for a week.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,6 +17,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH = "/scripted/requests"
+MOST, LONGEST = 20_000, 50_000_000
+"""Requests that are kept, and characters of all their bodies together."""
 
 
 @dataclass(slots=True)
@@ -40,7 +44,8 @@ class Log:
     """The requests since the start or the last clearing."""
 
     def __init__(self, on_clear: Callable[[], None]) -> None:
-        self.entries: list[Entry] = []
+        self.entries: deque[Entry] = deque()
+        self.size = 0
         self.on_clear = on_clear
         self.count = 0
 
@@ -54,7 +59,8 @@ class Log:
 
     async def clear(self, _request: Request) -> Response:
         """Forget what arrived, and with it how often each fault has struck."""
-        self.entries = []
+        self.entries.clear()
+        self.size = 0
         self.on_clear()
         return JSONResponse([])
 
@@ -81,7 +87,7 @@ class Log:
             elif message.get("body"):
                 body.extend(message["body"])
             if not message.get("more_body"):
-                entry.body = body.decode("utf-8", "replace")
+                self.keep(entry, body.decode("utf-8", "replace"))
             return message
 
         async def send_noted(message: Message) -> None:
@@ -93,6 +99,13 @@ class Log:
             await app(scope, receive_noted, send_noted)
         finally:
             end(entry, "fault")
+
+    def keep(self, entry: Entry, body: str) -> None:
+        """Add the body, and drop what is too much."""
+        self.size += len(body) - len(entry.body)
+        entry.body = body
+        while len(self.entries) > 1 and (len(self.entries) > MOST or self.size > LONGEST):
+            self.size -= len(self.entries.popleft().body)
 
     def open(self, scope: Scope) -> Entry:
         """Start the entry of a request."""

@@ -8,10 +8,11 @@ import asyncio
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
-from itertools import chain, takewhile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import chain
+from typing import Any
 
-from . import faults
+from . import faults, queue_faults
 from .calls import leaked
 from .directives import Fault, Script
 from .engine import (
@@ -23,6 +24,7 @@ from .engine import (
     Refusal,
     Silence,
     Stream,
+    check_messages,
     no_such_model,
     refused,
     text_of,
@@ -38,6 +40,8 @@ BATCH = 64
 """Frames written to the socket at once, when nothing slows them down."""
 KIMI = ("@cf/moonshotai/", "moonshotai/")
 GONE = "@cf/gone/model"
+QUEUED = ("local", "scripted", "@cf/moonshotai/kimi-k2.6")
+"""Models that take batches: of Kimi's, only K2.6 says so."""
 REMEMBERED = 64
 """Requests per affinity whose prefixes are kept."""
 
@@ -56,8 +60,11 @@ class Scripted:
     def catalogue(self) -> list[ModelCard]:
         """List itself, and the models that it can stand in for."""
         stand_ins = [f"@cf/moonshotai/{name}" for name in ("kimi-k2.5", "kimi-k2.6", "kimi-k2.7-code")]
-        names = ["local", "scripted", *stand_ins]
-        return [ModelCard(name, "Deterministic replies for tests", self.context, reasoning=True) for name in names]
+        text = "Deterministic replies for tests"
+        return [
+            ModelCard(name, text, self.context, reasoning=True, queue=name in QUEUED)
+            for name in ("local", "scripted", *stand_ins)
+        ]
 
     def admit(self, model: str) -> None:
         """Know its own names and all of Kimi's."""
@@ -94,15 +101,29 @@ class Scripted:
 
     def next_fault(self, script: Script, ask: Ask) -> Fault | None:
         """Return the first fault that has strikes left, and count this one."""
-        question = asked(ask.messages)
-        for index, fault in enumerate(script.faults):
-            if not faults.strikes(fault, ask):
+        found = (n for n, fault in enumerate(script.faults) if faults.strikes(fault, ask))
+        return next((script.faults[n] for n in found if self.counted(n, script, ask)), None)
+
+    def counted(self, n: int, script: Script, ask: Ask) -> bool:
+        """Tell whether the n-th fault has strikes left, and count this one."""
+        key = (ask.affinity, asked(ask.messages), n)
+        self.strikes[key] += 1
+        times = script.faults[n].times
+        return times is None or self.strikes[key] <= times
+
+    def queue_faults(self, asks: Sequence[Ask]) -> dict[str, Any]:
+        """Look into each question of a batch; one that cannot be understood fails later."""
+        struck: dict[str, Any] = {}
+        for place, ask in enumerate(asks):
+            try:
+                check_messages(ask.body)
+                script = self.read(ask)
+            except Refusal:
                 continue
-            key = (ask.affinity, question, index)
-            if fault.times is None or self.strikes[key] < fault.times:
-                self.strikes[key] += 1
-                return fault
-        return None
+            for n, fault in enumerate(script.faults):
+                if fault.name in queue_faults.ALL and self.counted(n, script, ask):
+                    struck.setdefault(fault.name, queue_faults.noted(fault))["items"].append(place)
+        return struck
 
     def instead(self, fault: Fault, ask: Ask, *, streams: bool) -> Answer | None:
         """Return or raise what comes instead of a reply; None when the fault strikes inside the stream."""
@@ -128,17 +149,23 @@ class Scripted:
         if not affinity:
             return 0
         earlier = self.prompts[affinity]
-        blocks = max((shared_blocks(prompt, other) for other in earlier), default=0)
+        blocks = 0
+        for other in earlier:
+            blocks = shared_blocks(prompt, other, blocks)
         earlier.append(prompt)
         del earlier[:-REMEMBERED]
         return min(blocks, (tokens - 1) // BLOCK) * BLOCK
 
 
-def shared_blocks(one: str, other: str) -> int:
-    """Return how many whole blocks the two begin with in common."""
+def shared_blocks(one: str, other: str, least: int) -> int:
+    """Return how many whole blocks the two begin with in common; `least` where it is fewer than that."""
     size = BLOCK * TOKEN
-    ends = range(size, min(len(one), len(other)) + 1, size)
-    return sum(1 for _ in takewhile(lambda end: one[end - size : end] == other[end - size : end], ends))
+    most = min(len(one), len(other)) // size
+    shared = least
+    if one.startswith(other[: (least + 1) * size]):
+        while shared < most and one.startswith(other[shared * size : (shared + 1) * size], shared * size):
+            shared += 1
+    return shared
 
 
 def serialised(ask: Ask) -> str:

@@ -148,7 +148,7 @@ class Turns:
                 render.play(asking, live)
         finally:
             asking.close()
-            self._transcript.change(asked.id, turn=asking.turn)
+            self._transcript.change(asked.id, turn=asking.number)
         if asking.reply.empty and asked.stopped.is_set():
             self._transcript.remove(asked.id)
             self._transcript.refill(asked.text, asked.files)

@@ -16,7 +16,7 @@ from typing import Any
 from kimi_magic.errors import CommandError
 from kimi_magic.schema.like import is_pandas, is_polars
 
-__all__ = ["frame", "hints"]
+__all__ = ["Cells", "cell", "frame", "hints", "library", "table"]
 
 Cells = dict[str, list[Any]]
 
@@ -28,26 +28,35 @@ def frame(records: Sequence[Mapping[str, Any]], kinds: Mapping[str, Any], like: 
     CommandError where neither can.
     """
     names = list(kinds) or list(dict.fromkeys(name for record in records for name in record))
-    cells = {name: [_plain(record.get(name)) for record in records] for name in names}
+    cells = {name: [cell(record.get(name)) for record in records] for name in names}
     if is_pandas(like):
         return _pandas_like(cells, like)
     if is_polars(like):
         return _polars(cells, dict(like.collect_schema()))
-    library = _library()
-    if library == "polars":
-        return _polars(cells, {name: _polars_dtype(kinds.get(name), cells[name]) for name in names})
-    return _pandas(cells, kinds)
+    return table(cells, kinds, library())
 
 
-def _library() -> str:
+def table(cells: Cells, kinds: Mapping[str, Any], of: str, *, nullable: bool = False) -> Any:
+    """Make a dataframe of columns of the types `kinds`, of the library `of`: pandas, polars or pyarrow.
+
+    With `nullable` the dtypes of pandas are those of columns with missing values, whether there are any or not.
+    """
+    if of == "polars":
+        return _polars(cells, {name: _polars_dtype(kinds.get(name), values) for name, values in cells.items()})
+    return _arrow(cells, kinds) if of == "pyarrow" else _pandas(cells, kinds, nullable=nullable)
+
+
+def library(last: str = "") -> str:
+    """Name the dataframe library in use; `last` is what is taken where there is neither pandas nor polars."""
     loaded = [name for name in ("pandas", "polars") if sys.modules.get(name) is not None]
     there = loaded or [name for name in ("pandas", "polars") if importlib.util.find_spec(name)]
-    if not there:
+    if not there and not last:
         raise CommandError("A table needs pandas or polars.", hint="pip install pandas")
-    return there[0]
+    return [*there, last][0]
 
 
-def _plain(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """Give what a dataframe holds of a value: that of an Enum, for one of its members."""
     return value.value if isinstance(value, Enum) else value
 
 
@@ -75,7 +84,7 @@ def _categories(kind: Any) -> list[Any]:
     """Give the values of a Literal or an Enum where they are all text; empty for anything else."""
     values: list[Any] = []
     if typing.get_origin(kind) is typing.Literal:
-        values = [_plain(value) for value in typing.get_args(kind)]
+        values = [cell(value) for value in typing.get_args(kind)]
     elif isinstance(kind, type) and issubclass(kind, Enum):
         values = [member.value for member in kind]
     return values if all(isinstance(value, str) for value in values) else []
@@ -90,21 +99,21 @@ def _pandas_like(cells: Cells, like: Any) -> Any:
     return table
 
 
-def _pandas(cells: Cells, kinds: Mapping[str, Any]) -> Any:
+def _pandas(cells: Cells, kinds: Mapping[str, Any], *, nullable: bool) -> Any:
     pandas = importlib.import_module("pandas")
     made = {}
     for name, values in cells.items():
         try:
-            made[name] = pandas.Series(values, dtype=_pandas_dtype(kinds.get(name), values))
+            made[name] = pandas.Series(values, dtype=_pandas_dtype(kinds.get(name), values, nullable=nullable))
         except (TypeError, ValueError, OverflowError):  # whole numbers beyond 64 bits, mixed time zones
             made[name] = pandas.Series(values, dtype=object)
     return pandas.DataFrame(made)
 
 
-def _pandas_dtype(kind: Any, values: list[Any]) -> Any:
+def _pandas_dtype(kind: Any, values: list[Any], *, nullable: bool) -> Any:
     pandas = importlib.import_module("pandas")
     bare, _ = _bare(kind)
-    missing = None in values
+    missing = nullable or None in values
     if choices := _categories(bare):
         return pandas.CategoricalDtype(choices)
     if bare in (date, datetime):
@@ -140,3 +149,18 @@ def _polars_dtype(kind: Any, values: list[Any]) -> Any:
         return polars.List(inner) if inner else None
     plain = {int: polars.Int64, float: polars.Float64, bool: polars.Boolean, str: polars.String}
     return {**plain, date: polars.Date, time: polars.Time, timedelta: polars.Duration("us")}.get(bare)
+
+
+def _arrow(cells: Cells, kinds: Mapping[str, Any]) -> Any:
+    arrow = importlib.import_module("pyarrow")
+    plain = {int: arrow.int64(), float: arrow.float64(), bool: arrow.bool_(), str: arrow.string(), date: arrow.date32()}
+    made = {}
+    for name, values in cells.items():
+        bare, _ = _bare(kinds.get(name))
+        words = bool(_categories(bare))
+        try:
+            made[name] = arrow.array(values, type=arrow.string() if words else plain.get(bare))
+        except (arrow.ArrowException, OverflowError):  # whole numbers beyond 64 bits, values of several types
+            made[name] = arrow.array([None if value is None else str(value) for value in values])
+        made[name] = made[name].dictionary_encode() if words else made[name]
+    return arrow.table(made)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "output"]
 
+_VALUE = "value"
 _AT_ONCE = 10_000
 _ENOUGH = 100
 _HOPELESS = 10_000
@@ -48,6 +49,7 @@ class Output:
     _key: str = field(repr=False)
     _kind: Any = field(repr=False)
     _like: Any = field(repr=False)
+    _fields: Mapping[str, Any] = field(repr=False)
 
     @property
     def instruction(self) -> str:
@@ -85,6 +87,18 @@ class Output:
             except Invalid as exc:
                 errors += exc.reasons
         return rows, errors
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Names and types of the columns that a whole reply fills: its fields, or "value" where it has none."""
+        one: Any = self._kind
+        return self._fields or {_VALUE: one if self._row is None else list[one]}
+
+    def record(self, value: Any) -> Mapping[str, Any]:
+        """Give what a whole reply puts into its `columns`."""
+        if self._fields:
+            return _record(value, self._adapter)
+        return {_VALUE: self._adapter.dump_python(value, warnings=False)}
 
     def frame(self, rows: Sequence[Any]) -> Any:
         """Make a dataframe of rows that were checked: of the library of `like`, else pandas or polars."""
@@ -191,7 +205,9 @@ def output(
     if key:
         schema = {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", what).strip("_")[:64] or "value"
-    return Output(name, {**schema, **definitions}, rows, whole, row, key, wanted if kind is None else kind, table)
+    named = hints(wanted) if kind is None and not key else {}
+    kind = wanted if kind is None else kind
+    return Output(name, {**schema, **definitions}, rows, whole, row, key, kind, table, named)
 
 
 def _item(kind: Any) -> Any:

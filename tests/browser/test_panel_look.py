@@ -139,7 +139,7 @@ def test_everything_is_reached_and_seen_by_keyboard(chat: Chat, tab: LabTab) -> 
         assert outline != "none", name
         tab.page.keyboard.press("Tab")
     wanted = ["Conversation", "Effort", "Tools", "Search the transcript", "Transcript", "Copy this reply", "Ask again", "Question"]
-    assert [name for name in names if name in wanted and names.count(name) == 1 or name == "Question"][-1] == "Question"
+    assert [name for name in names if (name in wanted and names.count(name) == 1) or name == "Question"][-1] == "Question"
     assert set(wanted) <= set(names)
 
 
