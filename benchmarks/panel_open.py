@@ -27,7 +27,8 @@ _OPENED = """([path, cell]) => new Promise(resolve => {
     panel.content.activeCellIndex = cell;
     window.jupyterapp.commands.execute('notebook:run-cell');
     const look = () => {
-        const ready = node.querySelector('.kimi-panel textarea:enabled') && node.querySelector('.kp-turn:last-child .kp-block');
+        const input = node.querySelector('.kimi-panel textarea:enabled');
+        const ready = input && node.querySelector('.kp-turn:last-child .kp-block');
         if (ready) requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - start)));
         else requestAnimationFrame(look);
     };

@@ -22,7 +22,8 @@ OPEN = "%kimi chat"
 _WATCH = """(root, sign) => {
     const watch = window.kimiWatch = {shown: 0, frames: [], keys: []};
     let changed = true, found = false;
-    new MutationObserver(() => { changed = true; }).observe(root, {childList: true, subtree: true, characterData: true});
+    const whatever = {childList: true, subtree: true, characterData: true};
+    new MutationObserver(() => { changed = true; }).observe(root, whatever);
     root.addEventListener("keydown", ({timeStamp}) => requestAnimationFrame(() => {
         const painted = new MessageChannel();  // its message comes after the frame
         painted.port1.onmessage = () => watch.keys.push(performance.now() - timeStamp);
@@ -31,7 +32,7 @@ _WATCH = """(root, sign) => {
     const frame = now => {
         watch.frames.push(now);
         if (found) { watch.shown = Date.now() / 1000; return; }
-        if (changed) found = Boolean(sign) && root.querySelector(".kp-turns").lastElementChild?.textContent.includes(sign);
+        if (changed) found = root.querySelector(".kp-turns").lastElementChild?.textContent.includes(sign);
         changed = false;
         requestAnimationFrame(frame);
     };

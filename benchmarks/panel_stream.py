@@ -1,8 +1,8 @@
-"""The panel while a reply of 80 kB comes at 1,000 tokens a second: gaps, lag, bytes, and keys that are pressed meanwhile.
+"""The panel while a reply of 80 kB comes at 1,000 tokens a second: gaps, lag, bytes, and keys pressed meanwhile.
 
 A real JupyterLab in a real chromium. Gaps are those between the page's animation frames. The lag is from the server's
-last byte to the frame that shows the footer. Bytes are what the page's sockets received. Ten times a second a key is pressed
-in the input; its delay is from the event to the end of the frame after it.
+last byte to the frame that shows the footer. Bytes are what the page's sockets received. Ten times a second a key is
+pressed in the input; its delay is from the event to the end of the frame after it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,12 @@ def measure() -> list[Figure]:
     name = f"{TOKENS * 4 // 1000} kB at {RATE:,} tokens/s in the panel"
     gap, key, times = percentile(gaps, 99), percentile(seen["keys"], 95), received / (TOKENS * 4)
     return [
-        Figure(f"Gap between frames, 99 %, {name}", f"{gap:.0f} ms (longest {max(gaps):.0f} ms)", limit=f"{GAP:.0f} ms", ok=gap <= GAP),
+        Figure(
+            f"Gap between frames, 99 %, {name}",
+            f"{gap:.0f} ms (longest {max(gaps):.0f} ms)",
+            limit=f"{GAP:.0f} ms",
+            ok=gap <= GAP,
+        ),
         Figure(f"Panel behind the server, {name}", f"{lag:.2f} s", limit=f"{LAG} s", ok=lag <= LAG),
         Figure(f"Bytes received, times the text, {name}", f"{times:.1f}", limit=f"{TIMES:.0f}", ok=times <= TIMES),
         Figure(f"Keystroke to paint, 95 %, {name}", f"{key:.0f} ms", limit=f"{KEY:.0f} ms", ok=key <= KEY),

@@ -13,9 +13,16 @@ if TYPE_CHECKING:
     from tests.harness.browser import LabTab, Notebook
     from tests.harness.lab import Lab
 
-__all__ = ["OPEN", "Chat", "opened"]
+__all__ = ["KIMI", "OPEN", "Chat", "opened"]
 
 OPEN = "%kimi chat"
+KIMI = """import os  # Kimi instead of the local model, asked of the same server
+os.environ |= {
+    "KIMI_ENDPOINT": os.environ["KIMI_LOCAL_URL"] + "/accounts/local/ai/v1",
+    "KIMI_API_KEY": os.environ["KIMI_LOCAL_TOKEN"],
+    "KIMI_MODEL": "@cf/moonshotai/kimi-k2.6",
+    "KIMI_MAX_TOKENS": "20001",
+}"""
 
 expect.set_options(timeout=20_000)  # a machine that does other things as well may be slow
 

@@ -55,7 +55,9 @@ def voila(environment: dict[str, str], lab: Lab, tmp_path: Path) -> Iterator[str
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "voila", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", str(path)]
-    own = {name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    own = {
+        name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    }
     with (
         (tmp_path / "voila.log").open("w") as log,
         subprocess.Popen(command, env={**os.environ, **environment, **own}, stdout=log, stderr=log) as process,

@@ -1,16 +1,17 @@
-"""What a person does in the panel, in one JupyterLab: writing, watching a reply come, stopping, branches, files, search."""
+"""What a person does in the panel: writing, watching a reply come, stopping, branches, files, search."""
 
 from __future__ import annotations
 
 import io
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect  # noqa: A004  # Playwright's own
 
-from tests.browser.chat import Chat, opened
+from tests.browser.chat import KIMI, Chat, opened
 from tests.browser.conftest import MARKDOWN, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tests.harness.browser import LabTab
     from tests.harness.lab import Lab
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser"), pytest.mark.usefixtures("tab")]
 
 SETUP = '''import kimi_magic, pandas as pd
 wine = pd.DataFrame({"alcohol": [12.1, 13.2, 14.3], "cultivar": list("abc")})
@@ -45,16 +46,17 @@ _PASTE = """(node, bytes) => {
 
 @pytest.fixture(scope="module")
 def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
-    chat = opened(lab_tab, lab, "panel-writing.ipynb", "", "", setup=SETUP)
+    chat = opened(lab_tab, lab, "panel-writing.ipynb", "", "", setup=f"{KIMI}\n{SETUP}")
     yield chat
     chat.notebook.close()
 
 
 @pytest.fixture
-def chat(opened_chat: Chat, tab: LabTab) -> Chat:
+def chat(opened_chat: Chat) -> Chat:
     """The panel with an empty conversation."""
     if (stop := opened_chat.button("Stop the reply")).is_visible():
-        stop.click()  # a test that failed may have left it running
+        with suppress(TimeoutError):  # what a test has left running may end by itself
+            stop.click(timeout=2_000)
     if opened_chat.turns.count():
         opened_chat.clear()
     opened_chat.write("")
@@ -128,7 +130,9 @@ def test_it_follows_the_end_until_the_reader_scrolls_up(chat: Chat) -> None:
     expect(end).to_be_visible()
     stood = chat.log.evaluate("node => node.scrollTop")
     length = len(turn.inner_text())
-    chat.page.wait_for_function("([node, length]) => node.innerText.length > length + 200", arg=[turn.element_handle(), length])
+    chat.page.wait_for_function(
+        "([node, length]) => node.innerText.length > length + 200", arg=[turn.element_handle(), length]
+    )
     assert abs(chat.log.evaluate("node => node.scrollTop") - stood) < 5
     end.click()
     chat.wait_done(turn)
@@ -317,7 +321,10 @@ def test_search_finds_and_goes_from_match_to_match(chat: Chat) -> None:
 def test_cells_and_panel_share_one_conversation(chat: Chat) -> None:
     chat.ask("My name is Ada. <<say Hello, Ada.>>")
     notebook = chat.notebook
-    notebook.ask("(panel, text) => panel.content.widgets[3].model.sharedModel.setSource(text)", "%%kimi\nFrom a cell. <<say I know you.>>")
+    notebook.ask(
+        "(panel, text) => panel.content.widgets[3].model.sharedModel.setSource(text)",
+        "%%kimi\nFrom a cell. <<say I know you.>>",
+    )
     notebook.run_cell(3)
     notebook.wait_idle()
     expect(chat.turns).to_have_count(2)

@@ -10,6 +10,7 @@ export class Attachments {
   #say;
   #changed;
   #files = new Map();  // key → {name, element, ok}
+  #sent = new Map();
 
   constructor(talk, say, changed) {
     this.#talk = talk;
@@ -35,8 +36,15 @@ export class Attachments {
     for (const file of files) this.#add(file);
   }
 
+  // They have been sent with a question; `restore` takes them back where it could not be asked.
   clear() {
-    this.#files.clear();
+    this.#sent = this.#files;
+    this.#files = new Map();
+    this.#shown();
+  }
+
+  restore(keys) {
+    this.#files = new Map([...[...this.#sent].filter(([key]) => keys.includes(key)), ...this.#files]);
     this.#shown();
   }
 

@@ -51,6 +51,13 @@ export class Composer {
     this.#changed();
   }
 
+  // Take back a question that could not be asked, unless another one is being written.
+  refill({ text, attachments = [] }) {
+    if (this.input.value.trim()) return;
+    this.fill(text);
+    this.attachments.restore(attachments);
+  }
+
   edit(entry) {
     this.#editing = entry.turn;
     this.editBar.hidden = false;
@@ -81,7 +88,7 @@ export class Composer {
     if (answer.type === "done") this.#say(answer.text);
   }
 
-  destroy() {
+  close() {
     this.preview.stop();
   }
 

@@ -18,7 +18,8 @@ function initialize({ model, signal }) {
   talk = new Talk(model, signal);
 }
 
-function render({ el, signal }) {
+function render({ el }) {
+  const life = new AbortController();
   const root = h("section", { class: "kimi-panel", data: { lmSuppressShortcuts: "true", jpSuppressContextMenu: "true" }, aria: { label: "Kimi" } });
   // The notebook's own keys stay out, and what is typed here stays in.
   for (const each of SHORTCUTS) root.addEventListener(each, (event) => event.stopPropagation());
@@ -37,7 +38,7 @@ function render({ el, signal }) {
   const start = empty(talk, (text) => composer.fill(text));
   const transcript = new Transcript({ ...context, hear: (text) => speaker.hear(text) }, start.element);
   const search = new Search(transcript, talk, say);
-  const head = new Head(talk, () => (search.element.hidden ? search.open() : search.close()));
+  const head = new Head(talk, () => (search.element.hidden ? search.open() : search.hide()));
   const notice = new Notice(talk, root);
   const queue = new Queue(talk);
   const usage = new Usage(talk);
@@ -46,7 +47,7 @@ function render({ el, signal }) {
   root.append(head.element, head.below, search.element, transcript.element, composer.element, speaker.element);
   el.append(root);
 
-  const listen = (types, act) => { for (const type of types) talk.addEventListener(type, ({ detail }) => act(detail), { signal }); };
+  const listen = (types, act) => { for (const type of types) talk.addEventListener(type, ({ detail }) => act(detail), { signal: life.signal }); };
   listen(["transcript"], () => { transcript.reset(); search.look(); });
   listen(["entry"], (change) => { transcript.put(change); search.look(); });
   listen(["delta"], (change) => transcript.grow(change));
@@ -59,9 +60,13 @@ function render({ el, signal }) {
   listen(["usage"], () => usage.show());
   listen(["status"], () => usage.show());
   listen(["suggestions"], () => start.show());
-  listen(["say"], ({ text }) => speaker.finish(text));
-  listen(["refill"], ({ text }) => composer.fill(text));
-  signal.addEventListener("abort", () => [composer, transcript, search, speaker].forEach((each) => (each.destroy ?? each.stop).call(each)));
+  listen(["say"], ({ text }) => { transcript.flush(); speaker.finish(text); });
+  listen(["refill"], (back) => composer.refill(back));
+  return () => {
+    life.abort();
+    for (const each of [composer, transcript, search, speaker]) each.close();
+    root.remove();
+  };
 }
 
 export default { initialize, render };

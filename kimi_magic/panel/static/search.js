@@ -29,10 +29,10 @@ export class Search {
       this.count,
       button("up", "Previous match", () => this.#go(-1)),
       button("under", "Next match", () => this.#go(1)),
-      button("close", "Close the search", () => this.close()),
+      button("close", "Close the search", () => this.hide()),
     );
     this.element.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.close();
+      if (event.key === "Escape") this.hide();
       else if (event.key === "Enter") this.#go(event.shiftKey ? -1 : 1);
       else return;
       event.preventDefault();
@@ -48,7 +48,7 @@ export class Search {
     this.look();
   }
 
-  close() {
+  hide() {
     this.element.hidden = true;
     this.#mark([]);
     this.#back?.focus?.();
@@ -61,7 +61,7 @@ export class Search {
     this.#timer = setTimeout(() => this.#search(), PAUSE);
   }
 
-  stop() {
+  close() {
     clearTimeout(this.#timer);
     this.#mark([]);
   }

@@ -41,7 +41,7 @@ export class Speaker {
     this.#flush();
   }
 
-  stop() {
+  close() {
     clearTimeout(this.#timer);
   }
 

@@ -89,6 +89,11 @@ export class Transcript {
     else requestAnimationFrame(() => this.#paint());
   }
 
+  // Paint now what waits for a frame.
+  flush() {
+    if (this.#dirty.size) this.#paint();
+  }
+
   #paint() {
     const start = performance.now();
     this.#scheduled = false;
@@ -134,7 +139,7 @@ export class Transcript {
     return this.#talk.entries.some((entry) => runs(entry) && entry.state !== "queued");
   }
 
-  stop() {
+  close() {
     this.near.disconnect();
     this.follower.stop();
   }
