@@ -51,8 +51,11 @@ def begin(
     return job
 
 
-def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
-    """Ask for every row; with a pilot, wait for its end and ask whether to go on."""
+def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Any:
+    """Ask for every row; with a pilot, wait for its end and ask whether to go on.
+
+    A dask dataframe is asked when it is computed: there is no job here then, and nothing to show.
+    """
     cell.require_free(shell, asked.dest)
     namespace = shell.user_ns if shell is not None else {}
     out, like = asked.out, None
@@ -60,7 +63,7 @@ def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
         out, like = "", template.value_of(out.partition("=")[2].strip(), namespace)
     if options.data == asked.dest:
         raise CommandError(f"{asked.dest} is the table; the job would take the place of it.", hint="Name another DEST.")
-    job = rowwise.map(
+    job: Any = rowwise.map(
         _data(options.data, namespace),
         asked.question,
         out=out,
@@ -74,6 +77,8 @@ def _map(shell: InteractiveShell | None, asked: Ask, options: Options) -> Job:
         **{str(name): value for name, value in asked.options.items()},  # type: ignore[arg-type]  # settings, checked
     )
     cell.assign(shell, asked.dest, job)
+    if not isinstance(job, Job):
+        return job
     if not hasattr(shell, "kernel"):
         job.on_change(lambda now: atprompt.add(shell, _ended(now)) if now.over else None)
     jobview.show(shell, job, quiet=asked.quiet)

@@ -320,6 +320,14 @@ def guard() -> Guard:
         return _state.guard
 
 
+def keeper(values: Settings) -> Guard:
+    """Give the guard, which from now on knows the credentials in these settings, too."""
+    known = guard()
+    for credential in ("api_token", "api_key", "local_token"):
+        known.know(getattr(values, credential).reveal(), credential)
+    return known
+
+
 def ledger() -> Store:
     """Give the store, opened on first use."""
     from kimi_magic.store import Store
@@ -473,14 +481,12 @@ def gather(
     from kimi_magic.context import gathering
     from kimi_magic.context.description import Look
 
-    keeper = guard()
-    for credential in ("api_token", "api_key", "local_token"):
-        keeper.know(getattr(values, credential).reveal(), credential)
+    known = keeper(values)
     if values.resume == "auto" and name and not new and name not in current().conversations:
         resume(name)
     chosen = model(values, place(values), dry=dry)
     room = current().room(values, chosen, new=new, history=history, past=past, origin=_somewhere(origin), name=name)
-    return gathering.gather(question, beside, Look(keeper, **looked), room=room, dense=chosen.dense, looking=looking)
+    return gathering.gather(question, beside, Look(known, **looked), room=room, dense=chosen.dense, looking=looking)
 
 
 def toolbox(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kimi_magic import cell, kernel
@@ -89,7 +90,7 @@ def submit(shell: InteractiveShell | None, asked: Ask, prepared: Prepared, lane:
     try:
         later.ask(Question(gathered, values, tools, out, conversation))
     except BaseException:
-        later.discard()
+        later.let_go()
         session.switch(before)
         raise
     return later
@@ -124,6 +125,9 @@ def _job(shell: InteractiveShell | None, question: Asked, lane: str) -> Later:
             continue
         if not keeping.acquire(known.number):
             raise CommandError(f"Another kernel asks this already: job {id_}.", hint=f"%kimi job {id_} shows it.")
+        if known.spec != question.text:  # an earlier kernel's: the conversation has another id here
+            keeping.respell(known.number, question.text)
+            known = replace(known, spec=question.text)
         return Later(shell, keeping, known)
     raise AssertionError("there is always another number")
 

@@ -211,6 +211,14 @@ class Later:
         with suppress(StoreError):
             self._keeping.forget(self._kept.number)
 
+    def let_go(self) -> None:
+        """Undo the beginning: nothing was sent. What an earlier kernel has sent stays in the store."""
+        with suppress(StoreError):
+            if self._keeping.batches(self._kept.number):
+                self._keeping.release(self._kept.number)
+            else:
+                self.discard()
+
     def forget(self) -> None:
         """Cancel it and erase it from the store; its turn in the conversation stays."""
         self.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 import uuid
 from array import array
@@ -98,7 +99,7 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
     limit = None if budget is None else jobs.dollars(budget)
     values = kernel.resolve(options)
     typed = _output(out, like)
-    kernel.guard().learn(data)
+    _learn(data)
     before = _before(values, history=history)
     if cluster.is_dask(data):
         if pilot or executor is not None:
@@ -136,14 +137,14 @@ def begin(
     from kimi_magic.jobs.question import Question
 
     runner = runner or kernel.jobs()
-    asked = Question(question, rows.columns, kernel.guard())
+    asked = Question(question, rows.columns, kernel.keeper(values))
     spec = _spec(values, question, asked, typed, out, before)
     plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes, runner=runner)
     only = values.rerun == "only"
     with runner.beginning:
         kept, source = _kept(runner, spec, rows, asked, only=only)
         if not only:
-            runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot))
+            runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot, yes=yes))
     return Job(runner, kept, typed, source, planning.resume, planning.converse)
 
 
@@ -151,15 +152,27 @@ def _output(out: Any, like: Any) -> Output | None:
     """Say what each reply has to be; None for any text."""
     if like is None and (out is None or (isinstance(out, str) and not out.strip())):
         return None
-    import sys
-
     from kimi_magic import schema
 
+    wanted = None if isinstance(out, str) and not out.strip() else out
+    return schema.output(wanted, like, _namespace(), private=kernel.guard().hides)
+
+
+def _namespace() -> dict[str, Any]:
+    """Give the variables of the notebook, or of the script."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    namespace = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
-    wanted = None if isinstance(out, str) and not out.strip() else out
-    return schema.output(wanted, like, namespace, private=kernel.guard().hides)
+    return dict(shell.user_ns if shell is not None else vars(sys.modules["__main__"]))
+
+
+def _learn(data: Any) -> None:
+    """Make the values of private columns known, in whatever table they stand by now."""
+    from kimi_magic.context import kinds
+
+    guard = kernel.guard()
+    for value in (data, *_namespace().values()) if guard.names else ():
+        if kinds.is_data(value):
+            guard.learn(value)
 
 
 def _spec(

@@ -16,14 +16,15 @@ from distributed import Client, LocalCluster
 from pydantic import BaseModel
 
 import kimi_magic
-from kimi_magic import kernel
-from kimi_magic.errors import CommandError
+from kimi_magic import kernel as ours
+from kimi_magic.errors import CommandError, KimiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.conftest import Seen
+    from tests.harness.kernel import Kernel
 
 ASK = "Classify: {{ text }}"
 
@@ -92,11 +93,11 @@ def test_a_dask_frame_is_asked_by_its_workers_when_it_is_computed(seen: Seen, tm
 def test_a_worker_that_dies_is_taken_over_and_only_what_is_missing_is_asked(
     cluster: Client, seen: Seen, tmp_path: Path
 ) -> None:
-    data = dd.from_pandas(moods(32, "<<first 0.2>>"), npartitions=4)
+    data = dd.from_pandas(moods(32, "<<first 0.1>>"), npartitions=2)
     made = kimi_magic.map(data, ASK, out=Mood, lane="concurrent", concurrency=2, folder=tmp_path)
     future = cluster.compute(made)
-    while len(seen.all()) < 8:
-        time.sleep(0.05)
+    while len(seen.all()) < 20:
+        time.sleep(0.02)
     os.kill(
         next(iter(cluster.run(os.getpid).values())),
         signal.SIGKILL,
@@ -106,6 +107,19 @@ def test_a_worker_that_dies_is_taken_over_and_only_what_is_missing_is_asked(
     assert found["kimi_error"].isna().all()
     again = len(seen.all()) - 32
     assert 0 <= again <= 4, "at most what the dead worker had on its way"
+
+
+def test_what_nobody_wants_any_more_is_not_asked_on(cluster: Client, seen: Seen, tmp_path: Path) -> None:
+    data = dd.from_pandas(moods(40, "<<first 0.15>>"), npartitions=1)
+    future = cluster.compute(kimi_magic.map(data, ASK, lane="concurrent", concurrency=1, folder=tmp_path))
+    while len(seen.all()) < 2:
+        time.sleep(0.02)
+    future.cancel()
+    counts = [len(seen.all())]
+    while len(counts) < 4 or counts[-1] != counts[-4]:
+        time.sleep(0.3)
+        counts.append(len(seen.all()))
+    assert counts[-1] < 20
 
 
 @pytest.mark.usefixtures("cluster")
@@ -129,14 +143,14 @@ def test_credentials_travel_in_the_task_and_show_nowhere(
     token = os.environ["KIMI_LOCAL_TOKEN"]
     here.delenv("KIMI_LOCAL_TOKEN")
     cluster.run(lambda: os.environ.pop("KIMI_LOCAL_TOKEN"))
-    kernel.configure("local_token", token)
+    ours.configure("local_token", token)
     try:
         made = kimi_magic.map(dd.from_pandas(moods(4), npartitions=2), ASK, lane="concurrent", folder=tmp_path)
         graph = made.__dask_graph__()
         shown = [repr(made), str(made), str(list(graph)), repr(graph), repr(made.expr), made.expr.tree_repr()]
         assert made.compute()["reply"].notna().all()
     finally:
-        kernel.configure("local_token", None)
+        ours.configure("local_token", None)
         cluster.run(lambda: os.environ.update(KIMI_LOCAL_TOKEN=token))
     assert len(seen.all()) == 4
     assert not any(token in text for text in shown)
@@ -145,11 +159,20 @@ def test_credentials_travel_in_the_task_and_show_nowhere(
 
 def test_what_cannot_be_asked_is_said_at_once(here: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     data = dd.from_pandas(moods(4), npartitions=2)
+    shared = kimi_magic.map(data, ASK, budget="$2", rate=30).expr.func
+    assert (shared.budget, shared.options["rate"]) == (1.0, 30 / min(2, os.cpu_count() or 1))
     for wrong, options in (("no column 'x'", {}), ("its own workers", {"pilot": 2}), ("no lane", {"lane": "fast"})):
         with pytest.raises(CommandError, match=wrong):
             kimi_magic.map(data, "{{ x }}" if not options else ASK, **options)
     with pytest.raises(CommandError, match="Only partitions"):
         kimi_magic.map(moods(2), ASK, folder="x")
+
+
+def test_what_stops_all_is_raised_where_it_is_computed(here: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    here.setenv("KIMI_LOCAL_TOKEN", "wrong")
+    made = kimi_magic.map(dd.from_pandas(moods(4), npartitions=2), ASK, lane="concurrent", folder=tmp_path)
+    with pytest.raises(KimiError, match="KIMI_LOCAL_TOKEN"):
+        made.compute(scheduler="threads")
 
 
 def test_private_columns_stay_private_on_the_workers(here: pytest.MonkeyPatch, seen: Seen, tmp_path: Path) -> None:  # noqa: ARG001
@@ -162,12 +185,12 @@ def test_private_columns_stay_private_on_the_workers(here: pytest.MonkeyPatch, s
             kimi_magic.map(data, "{{ ssn }}")
         made = kimi_magic.map(data, ASK, folder=tmp_path)
         work = pickle.loads(pickle.dumps(made.expr.func))  # noqa: S301
-        kernel.guard().release(["ssn"])
+        ours.guard().release(["ssn"])
         with dask.config.set(scheduler="synchronous"):
             assert work(table)["reply"].tolist() == ["ok"] * 4
-        assert kernel.guard().names == ("ssn",)
+        assert ours.guard().names == ("ssn",)
     finally:
-        kernel.guard().release(kernel.guard().names)
+        ours.guard().release(ours.guard().names)
     sent = str(seen.all())
     assert "[private: ssn]" in sent
     assert "78-05-112" not in sent
@@ -182,6 +205,14 @@ def test_a_series_without_a_scheduler_of_its_own_and_rows_that_are_left(
     assert found["reply"].tolist() == ["a", "b"]
     empty = kimi_magic.map(data[data == "x"], "{{ value }}").compute(scheduler="threads")
     assert list(empty.columns) == ["value", "reply", "kimi_error"]
+
+
+def test_a_cell_maps_a_dask_frame(kernel: Kernel) -> None:
+    kernel.run("import dask.dataframe as dd, pandas as pd")
+    kernel.run("data = dd.from_pandas(pd.DataFrame({'text': ['<<say a>>', '<<say b>>']}), npartitions=2)")
+    cell = kernel.run("%%kimi --map data found\nRepeat: {{ text }}")
+    assert cell.ok, cell.text
+    assert kernel.value("found.compute(scheduler='threads')['reply'].tolist()") == ["a", "b"]
 
 
 def test_a_cluster_can_be_the_executor(cluster: Client, seen: Seen) -> None:

@@ -174,6 +174,19 @@ def test_a_budget_is_never_passed(here: pytest.MonkeyPatch, server: Local) -> No
     assert job.retry(budget="$1").wait(30).standing.done == 40
 
 
+def test_mending_counts_against_the_budget_and_nothing_stays_held_back(here: pytest.MonkeyPatch, server: Local) -> None:
+    _as_cloudflare(here, server)
+    texts = [{"text": f'<<say {{"score": "none {n}"}}>><<again {{"score": {n}}}>>'} for n in range(12)]
+    options: dict[str, Any] = {"lane": "concurrent", "rate": 0, "max_tokens": 50, "out": "score int"}
+    job = kimi_magic.map(texts, ASK, budget="$0.0012", **options).wait(30)
+    assert job.standing.state == "stopped"
+    assert 0 < (job.cost or 0) <= 0.0012
+    assert kernel.current().books.in_flight == 0
+    job.retry(budget=1).wait(30)
+    assert job.df()["score"].tolist() == list(range(12))
+    assert kernel.current().books.in_flight == 0
+
+
 def test_the_kernels_budget_holds_for_jobs_as_well(here: pytest.MonkeyPatch, server: Local) -> None:
     _as_cloudflare(here, server)
     before = kernel.current().books.counted
@@ -186,10 +199,10 @@ def test_the_kernels_budget_holds_for_jobs_as_well(here: pytest.MonkeyPatch, ser
 
 def test_a_queue_respects_the_budget_too(here: pytest.MonkeyPatch, server: Local) -> None:
     _as_cloudflare(here, server)
-    job = kimi_magic.map(rows(40), ASK, lane="queue", budget="$0.0006", max_tokens=50).wait(30)
+    job = kimi_magic.map(rows(40), ASK, lane="queue", budget="$0.0003", max_tokens=20).wait(30)
     assert job.standing.state == "stopped"
     assert 0 < job.standing.done < 40
-    assert (job.cost or 1) <= 0.0006
+    assert (job.cost or 1) <= 0.0003
 
 
 def test_a_pilot_says_what_the_rest_will_cost_and_asks(here: pytest.MonkeyPatch, server: Local) -> None:
@@ -207,6 +220,19 @@ def test_a_pilot_says_what_the_rest_will_cost_and_asks(here: pytest.MonkeyPatch,
     rest = (job.cost or 0) - (now.cost or 0)
     assert low <= rest <= high
     assert low < cost < high
+
+
+def test_a_pilot_goes_on_waiting_when_the_same_is_mapped_again_after_a_restart(seen: Seen) -> None:
+    options: dict[str, Any] = {"lane": "concurrent", "pilot": 5, "rerun": "replay", "system": "pilot again"}
+    kimi_magic.map(rows(20), ASK, **options).wait(30)
+    kernel.close()
+    seen.clear()
+    job = kimi_magic.map(rows(20), ASK, **options).wait(30)
+    assert (job.standing.state, job.standing.done, seen.all()) == ("asking", 5, [])
+    assert job.standing.estimate is not None
+    assert job.standing.estimate.items == 15
+    kimi_magic.map(rows(20), ASK, yes=True, **options).wait(30)
+    assert job.standing.done == 20
 
 
 def test_a_pilot_that_is_answered_with_no_ends_the_job() -> None:

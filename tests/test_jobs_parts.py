@@ -1,4 +1,4 @@
-"""The parts of a job that need no service: its spec and requests, its pace, its purse, its pilot, an executor's work."""
+"""The parts of a job that need no service: spec and requests, pace, purse, pilot, and the work of an executor."""
 
 from __future__ import annotations
 

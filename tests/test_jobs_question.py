@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kimi_magic
+from kimi_magic import kernel
 from kimi_magic.context.guard import Guard
 from kimi_magic.errors import CommandError
 from kimi_magic.jobs.question import Question
 from kimi_magic.jobs.rows import rows_of
+
+if TYPE_CHECKING:
+    from tests.conftest import Seen
 
 COLUMNS = ("review", "year", "größe 'x'", "two words", 0, ("l", "r"))
 
@@ -186,3 +191,25 @@ def test_secrets_are_redacted_also_by_the_name_of_their_column() -> None:
 
 def test_it_shows_its_instruction() -> None:
     assert repr(ask("Classify {{ review }}")) == "Question('Classify {review}')"
+
+
+# In a map
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_private_in_any_table_and_every_credential_stays_here(seen: Seen) -> None:
+    people = pd.DataFrame({"ssn": ["078-05-1120", "219-09-9999", "457-55-5462"]})
+    kimi_magic.private(None, ["ssn"])
+    token = "t0k3n" * 6
+    kernel.configure("api_key", token)
+    try:
+        texts = [f"<<say ok>> of 219-09-9999 with {token}", "<<say ok>> of 457-55-5462"]
+        job = kimi_magic.map(people.assign(note=[*texts, None]), "Repeat: {{ note }}", lane="concurrent").wait(30)
+        assert job.df()["reply"].tolist()[:2] == ["ok", "ok"]
+    finally:
+        kernel.configure("api_key", None)
+        kernel.guard().release(["ssn"])
+    sent = str(seen.all())
+    assert sent.count("[private: ssn]") == 2
+    assert "[redacted: value of api_key]" in sent
+    assert not any(secret in sent for secret in (token, "219-09", "457-55"))

@@ -307,6 +307,23 @@ def test_a_kernel_that_was_killed_leaves_the_job_to_the_next_one(started: Callab
     assert "done" in second.run("%kimi jobs").text
 
 
+def test_a_cell_that_runs_again_after_a_restart_finds_what_was_sent(started: Callable[[], Kernel], seen: Seen) -> None:
+    first, again = started(), ("%%kimi -q\none <<say 1>>", "%%kimi answer --later\ntwo <<first 2>><<say 2>>")
+    for number, cell in enumerate(again):
+        asked = first.run(cell, metadata={"cellId": f"c{number}"})
+    watcher = Watcher(first)
+    watcher.output(asked, "in the service's queue")
+    watcher.close()
+    first.manager.shutdown_kernel(now=True)
+    second = started()
+    for number, cell in enumerate(again):
+        second.run(cell, metadata={"cellId": f"c{number}"})
+    assert second.run(f"%kimi job {_latest(second)} wait").text == "2"
+    assert len([text for text in questions(seen) if text.startswith("two")]) == 1
+    assert second.value("answer.text") == "2"
+    assert "two" in second.run("%kimi history").text
+
+
 def test_what_was_answered_for_an_earlier_kernel_is_shown_once(started: Callable[[], Kernel]) -> None:
     first = started()
     first.run("%%kimi answer --later\n<<say fine>>")
@@ -360,3 +377,12 @@ def test_forgetting_a_conversation_erases_the_jobs_that_were_asked_in_it(later: 
     later.run("import os, pathlib")
     files = "list(pathlib.Path(os.environ['KIMI_HOME']).glob('kimi.sqlite3*'))"
     assert later.value(f"any(b'SECRET' in path.read_bytes() for path in {files})") is False
+
+
+def test_what_cannot_be_asked_is_an_error_of_the_cell_and_no_job(later: Kernel, seen: Seen) -> None:
+    before = later.value("__import__('kimi_magic.jobwords', fromlist=['ids']).ids()")
+    asked = later.run("%%kimi answer --later --effort off -m k2.7-code\nHello")
+    assert "always thinks" in asked.text
+    assert later.run("answer is None").text == "True"
+    assert later.value("__import__('kimi_magic.jobwords', fromlist=['ids']).ids()") == before
+    assert seen.all() == []

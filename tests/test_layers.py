@@ -78,6 +78,7 @@ LAYERS = [
     "mapping",
     "function",
     "planning",
+    "partition",
     "cluster",
     "rowwise",
     "jobwords",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kimi_magic import wire
 from kimi_magic.archive import turn_from, turn_to
 from kimi_magic.conversation import Conversation, Origin, Turn
 from kimi_magic.errors import StoreError
@@ -33,7 +34,7 @@ class Asked:
     `settings` are those that differ from the defaults, `dest` the variable of the reply. `out` is the type that it has
     to be, as it was typed, and `typed` says that there is one; `tools` are names. `conversation` is the id of the one
     that it belongs to (empty for none), with `name` and `affinity`; it was asked below turn `parent`, without the turns
-    `dropped` then, when the last turn was `head`.
+    `dropped` then, when the last turn was `head`. `before` is the hash of what had been said there.
     """
 
     turn: Turn
@@ -48,6 +49,7 @@ class Asked:
     parent: int = 0
     head: int = 0
     dropped: tuple[int, ...] = ()
+    before: str = ""
 
     @classmethod
     def of(cls, message: Message, items: Sequence[Item], origin: Origin, **more: Any) -> Asked:
@@ -56,12 +58,15 @@ class Asked:
 
     def within(self, conversation: Conversation) -> Asked:
         """The same, in this conversation, as that stands now."""
+        parent = conversation.position(self.turn.origin).parent
+        said = b"\n".join(map(wire.encode_message, conversation.messages(parent)))
         return replace(
             self,
+            before=hashlib.sha256(said).hexdigest(),
             conversation=conversation.id,
             name=conversation.name,
             affinity=conversation.affinity,
-            parent=conversation.position(self.turn.origin).parent,
+            parent=parent,
             head=conversation.head,
             dropped=tuple(sorted(conversation.dropped)),
         )
@@ -94,8 +99,9 @@ class Asked:
 
     @property
     def id(self) -> str:
-        """A short name for a job of this question: the same for the same cell's, asked at the same place."""
-        again = replace(self, head=0, turn=replace(self.turn, origin=Origin(self.turn.origin.cell)))
+        """A short name for a job of this question: the same where the same cell asks it again, in any kernel."""
+        turn = replace(self.turn, origin=Origin(self.turn.origin.cell))
+        again = replace(self, turn=turn, conversation="", affinity="", parent=0, head=0, dropped=())
         return hashlib.sha256(again.text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
     def past(self, conversation: Conversation) -> Conversation:

@@ -115,6 +115,10 @@ class Keeping(Items):
         """Do some work in one transaction."""
         return self._store().write(work)
 
+    def respell(self, number: int, spec: str) -> None:
+        """Keep another spelling of what a job is."""
+        self._store().write(lambda c: c.execute("UPDATE job SET spec = ? WHERE number = ?", (spec, number)))
+
     def choose(self, number: int, lane: str) -> None:
         """Change the lane of a job that nobody works on."""
         self._store().write(lambda c: c.execute("UPDATE job SET lane = ? WHERE number = ?", (lane, number)))

@@ -109,9 +109,11 @@ class Work(Holding):
         purse.look()
         supply.begin()
         held: list[int] = []
+        again = {one.n for one in self._inbox.answers if one.state == PENDING}
 
         def takes(item: Item) -> bool:
-            if not supply.fits(item) or not purse.admits(item, self._bound(item)):
+            # What came for an item is in the purse only after this transaction: until then it is not sent again.
+            if item.n in again or not supply.fits(item) or not purse.admits(item, self._bound(item)):
                 return False
             held.append(item.n)
             return True
@@ -122,7 +124,7 @@ class Work(Holding):
             supply.begin()
             taken = keeping.settle(connection, number, self._inbox.answers) if self._inbox.answers else []
             items: Sequence[Item] = []
-            batch, cursor = None, min([self._cursor, *(one.n - 1 for one, *_ in taken if one.state == PENDING)])
+            batch, cursor = None, self._cursor
             if most:
                 items, batch, cursor = keeping.claim(
                     connection, number, self.kept.round, cursor, most, takes, queue=supply.queue
@@ -139,12 +141,12 @@ class Work(Holding):
             raise
         self._account.entered(ledger)
         self._after(taken, kept, purse)
-        self._cursor = cursor
+        self._cursor = min([cursor, *(n - 1 for n in again)])
         if items:
             self._asked += len(items)
             supply.send(items, batch)
-        if purse.refused and taken:
-            self._dirty = True  # what these had held back is free only now
+        if again or (purse.refused and taken):
+            self._dirty = True  # what they had held back is free only now
             return False, False
         return bool(most) and not items and not purse.refused, purse.refused
 
@@ -214,13 +216,19 @@ class Work(Holding):
 
     # What the user wants
 
-    def open(self, *, lane: str, budget: float | None, pilot: int) -> None:
-        """Begin to ask what is missing; with a pilot of so many items first. Nothing, where another kernel has it."""
+    def open(self, *, lane: str, budget: float | None, pilot: int, yes: bool | None = None) -> None:
+        """Begin to ask what is missing; with a pilot of so many items first. Nothing, where another kernel has it.
+
+        One that waits for an answer to its pilot goes on waiting, unless `yes` is that.
+        """
         if not self.owned and not self.take_up():
             return
         self.recount()
         counts = self.kept.counts
         missing = counts.items - counts.answered
+        if self.kept.state == "asking" and pilot and missing:
+            self._ask() if yes is None else self.answer(yes=yes)
+            return
         state: State = "done" if not missing else "pilot" if pilot else "running"
         ended = self.kept.ended if state == "done" else None
         target = counts.answered + pilot if pilot else 0
