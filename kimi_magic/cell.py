@@ -42,6 +42,7 @@ __all__ = [
     "private",
     "require_free",
     "run",
+    "run_here",
     "toolbox",
     "unpainted",
 ]
