@@ -512,6 +512,7 @@ def _connected(path: Path | str, patience: float) -> sqlite3.Connection:
         _patiently(connection, "PRAGMA journal_mode = WAL", patience)
         connection.execute("PRAGMA synchronous = NORMAL")  # what is committed outlives the process
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -32000")  # KiB; rows of a job go into an index in no order
     except BaseException:
         connection.close()
         raise

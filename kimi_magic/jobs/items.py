@@ -12,19 +12,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any
 
-from kimi_magic.jobs.kept import DONE, FAILED, IN_FLIGHT, PENDING, Answered, Batch, Counts, Item, Taken
+from kimi_magic.jobs.kept import DONE, FAILED, IN_FLIGHT, PENDING, Answered, Batch, Counts, Entered, Item, Taken
 from kimi_magic.store import Store
 
 __all__ = ["Items", "places"]
 
 _PLACES = 32
 """Bits of an item's id that are its place in the job."""
-_ADD = (
-    "INSERT INTO job_item VALUES (?, ?, ?, ?, ?, 0, 0, 0, '', '', '', NULL) ON CONFLICT (key) DO UPDATE SET "
-    "copies = iif(round = excluded.round, copies, 0) + excluded.copies, round = excluded.round"
+_ADD = "INSERT INTO job_item VALUES (?, ?, ?, ?, ?, 0, 0, 0, '', '', '', NULL)"
+_KNOWN = (
+    "SELECT key, id, state, batch > 0, iif(round = ?, copies, 0) FROM job_item "
+    "WHERE key IN (SELECT value FROM json_each(?))"
 )
-_JOIN = f"{_ADD} WHERE round != excluded.round"
-_FOUND = "SELECT key, id FROM job_item WHERE key IN (SELECT value FROM json_each(?))"
+_COPIES = "UPDATE job_item SET round = ?, copies = ? WHERE id = ?"
 _COUNT = (
     "SELECT state, batch > 0, coalesce(sum(copies), 0), count(*) FROM job_item "
     "WHERE id BETWEEN ? AND ? AND round = ? GROUP BY 1, 2"
@@ -50,26 +50,34 @@ class Items:
     def add(self, number: int, round_: int, rows: Sequence[tuple[str, str]], *, joins: bool = False) -> list[int]:
         """Keep rows (key, question) of a job, and give the place of each one's item.
 
-        What `joins` a round that another kernel has begun does not count again.
+        What `joins` a round that has been begun does not count again.
         """
+        return self._store().write(lambda connection: self.enter(connection, number, round_, rows, joins=joins)).places
+
+    def enter(
+        self, connection: Connection, number: int, round_: int, rows: Sequence[tuple[str, str]], *, joins: bool = False
+    ) -> Entered:
+        """Do what `add` does inside a transaction; say how many rows of which state that added to the round."""
         base, high = places(number)
-        copies: dict[str, list[Any]] = {}
-        for key, question in rows:
-            found = copies.get(key)
-            if found is None:
-                copies[key] = [0, key, question, round_, 1]
-            else:
-                found[4] += 1
-
-        def write(connection: Connection) -> dict[str, int]:
-            last = connection.execute("SELECT max(id) FROM job_item WHERE id BETWEEN ? AND ?", (base, high)).fetchone()
-            for id_, row in enumerate(copies.values(), (last[0] or base) + 1):
-                row[0] = id_
-            connection.executemany(_JOIN if joins else _ADD, copies.values())
-            return dict(connection.execute(_FOUND, (json.dumps(list(copies)),)).fetchall())
-
-        ids = self._store().write(write)
-        return [ids[key] - base for key, _ in rows]
+        copies: dict[str, int] = {}
+        for key, _ in rows:
+            copies[key] = copies.get(key, 0) + 1
+        found = connection.execute(_KNOWN, (round_, json.dumps(list(copies)))).fetchall()
+        known = {key: id_ for key, id_, *_ in found}
+        last = connection.execute("SELECT max(id) FROM job_item WHERE id BETWEEN ? AND ?", (base, high)).fetchone()[0]
+        start = last or base
+        new = [(key, question) for key, question in dict(rows).items() if key not in known]
+        made = [(id_, key, question, round_, copies[key]) for id_, (key, question) in enumerate(new, start + 1)]
+        more = [(id_, state, queued, before, copies[key]) for key, id_, state, queued, before in found]
+        if joins:
+            more = [one for one in more if not one[3]]
+        connection.executemany(_ADD, made)
+        connection.executemany(_COPIES, [(round_, before + added, id_) for id_, _, _, before, added in more])
+        known.update((key, id_) for id_, key, *_ in made)
+        fresh = [id_ for id_, state, _, before, _ in more if not before and state == PENDING]
+        first = min([*fresh, *(one[0] for one in made[:1])], default=high)
+        counts = _added([(PENDING, 0, 0, one[4]) for one in made] + [one[1:] for one in more])
+        return Entered([known[key] - base for key, _ in rows], counts, first - base)
 
     def count(self, number: int, round_: int) -> Counts:
         """Count the rows of a round by state."""
@@ -222,6 +230,20 @@ class Items:
         low, high = places(number)
         select = "SELECT cost FROM job_item WHERE id BETWEEN ? AND ? AND round = ? AND state > 1 AND cost IS NOT NULL"
         return [row[0] for row in self._store().read(lambda c: c.execute(select, (low, high, round_)).fetchall())]
+
+
+def _added(items: Iterable[tuple[int, int, int, int]]) -> Counts:
+    """Count what was added: (state, whether it is at the queue, rows before, rows that were added) of each item."""
+    rows = [0, 0, 0, 0]
+    queued = new = answered = 0
+    for state, at_queue, before, added in items:
+        rows[state] += added
+        queued += added if state == IN_FLIGHT and at_queue else 0
+        new += not before
+        answered += not before and state >= DONE
+    return Counts(
+        sum(rows), new, answered, rows[PENDING], queued, rows[IN_FLIGHT] - queued, rows[DONE], rows[FAILED]
+    )
 
 
 def places(number: int) -> tuple[int, int]:

@@ -115,6 +115,10 @@ class Keeping(Items):
         """Do some work in one transaction."""
         return self._store().write(work)
 
+    def enters(self, number: int, options: str) -> None:
+        """Write down that a map's rows are entered from now on (PARTLY), or that all are (empty)."""
+        self._store().write(lambda c: c.execute("UPDATE job SET options = ? WHERE number = ?", (options, number)))
+
     def respell(self, number: int, spec: str) -> None:
         """Keep another spelling of what a job is."""
         self._store().write(lambda c: c.execute("UPDATE job SET spec = ? WHERE number = ?", (spec, number)))

@@ -6,15 +6,20 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from kimi_magic.jobs.standing import ENDED, Kind, Standing, State
 from kimi_magic.messages import Usage
 
-__all__ = ["DONE", "FAILED", "IN_FLIGHT", "PENDING", "Answered", "Batch", "Counts", "Item", "Kept", "Taken", "gone"]
+__all__ = [
+    "DONE", "FAILED", "IN_FLIGHT", "PARTLY", "PENDING",
+    "Answered", "Batch", "Counts", "Entered", "Item", "Kept", "Taken", "gone",
+]  # fmt: skip
 
 PENDING, IN_FLIGHT, DONE, FAILED = range(4)
+PARTLY = "partly"
+"""The `options` of a map as long as not all of its rows are entered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,9 @@ class Counts:
     running: int = 0
     done: int = 0
     failed: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,14 @@ class Item(NamedTuple):
     copies: int
     tries: int
     told: tuple[str, str] | None
+
+
+class Entered(NamedTuple):
+    """Rows that were entered: the place of each one's item, what they add to the counts, the first new item to ask."""
+
+    places: list[int]
+    counts: Counts
+    first: int
 
 
 class Answered(NamedTuple):
