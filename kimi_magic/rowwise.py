@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
 import uuid
-from array import array
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,15 @@ from kimi_magic import cluster, kernel, planning, settings
 from kimi_magic.errors import CommandError, NotRecorded
 
 if TYPE_CHECKING:
+    from kimi_magic.jobs.entering import Entering
     from kimi_magic.jobs.job import Job
     from kimi_magic.jobs.keeping import Keeping
-    from kimi_magic.jobs.kept import Counts
+    from kimi_magic.jobs.kept import Counts, Kept
     from kimi_magic.jobs.question import Question
     from kimi_magic.jobs.rows import Rows
     from kimi_magic.jobs.runner import Runner
     from kimi_magic.jobs.spec import Spec
+    from kimi_magic.jobs.work import Work
     from kimi_magic.messages import Message
     from kimi_magic.schema import Output
     from kimi_magic.settings import Settings
@@ -68,6 +69,9 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
     pass the `budget` ("$2", or US dollars). With a `pilot` so many rows are asked first, and the job then waits for
     `job.answer(yes=…)`, unless `yes` says so beforehand. With `history` each row is asked after the conversation so
     far; otherwise the rows know nothing of it, nor of each other.
+
+    Of a table of more than 10,000 rows the others are entered while the first ones are asked. What is wrong with them
+    stops the job, and is raised by `wait` and `df`.
 
     The same map again is the same job: only rows that are missing are sent. `rerun="always"` makes a new one, "only"
     sends nothing and raises NotRecorded where a row is missing. Raises CommandError for what cannot be asked.
@@ -133,19 +137,27 @@ def begin(
     runner: Runner | None = None,
 ) -> Job:
     """Begin a map of rows whose settings, type of replies and messages before them are decided; of `runner`'s store."""
-    from kimi_magic.jobs.job import Job
+    from kimi_magic.jobs.job import Job, Source
     from kimi_magic.jobs.question import Question
 
+    wholly = values.rerun == "only" or runner is not None
     runner = runner or kernel.jobs()
     asked = Question(question, rows.columns, kernel.keeper(values))
     spec = _spec(values, question, asked, typed, out, before)
     plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes, runner=runner)
     only = values.rerun == "only"
     with runner.beginning:
-        kept, source = _kept(runner, spec, rows, asked, only=only)
+        kept, entering = _kept(runner, spec, rows, asked, only=only, wholly=wholly)
+        rest = None if entering.whole else entering
+
+        def start(work: Work) -> None:
+            if rest is not None:
+                runner.enter(spec.id, rest)
+            work.open(lane=lane, budget=budget, pilot=pilot, yes=yes, entering=rest)
+
         if not only:
-            runner.start(spec.id, plan, lambda work: work.open(lane=lane, budget=budget, pilot=pilot, yes=yes))
-    return Job(runner, kept, typed, source, planning.resume, planning.converse)
+            runner.start(spec.id, plan, start)
+    return Job(runner, kept, typed, Source(rows, entering.places, rest), planning.resume, planning.converse)
 
 
 def _output(out: Any, like: Any) -> Output | None:
@@ -224,10 +236,12 @@ def _before(values: Settings, *, history: bool) -> tuple[Message, ...]:
     return said
 
 
-def _kept(runner: Runner, spec: Spec, rows: Rows, asked: Question, *, only: bool) -> tuple[Any, Any]:
-    """Keep the job and its rows in the store; give both. With `only` every row has to be answered already."""
-    from kimi_magic.jobs.job import Source
-    from kimi_magic.jobs.keeping import Counts, Kept
+def _kept(
+    runner: Runner, spec: Spec, rows: Rows, asked: Question, *, only: bool, wholly: bool
+) -> tuple[Kept, Entering]:
+    """Keep the job and its rows in the store, of many only the first, unless `wholly`; with `only` all are answered."""
+    from kimi_magic.jobs.entering import Entering
+    from kimi_magic.jobs.kept import PARTLY, Counts, Kept
     from kimi_magic.messages import Usage
 
     keeping = runner.keeping
@@ -241,21 +255,25 @@ def _kept(runner: Runner, spec: Spec, rows: Rows, asked: Question, *, only: bool
         raise NotRecorded(
             "rerun = only sends nothing, and this map is not recorded.", hint="Run it once with rerun=replay."
         )
+    runner.wait_entered(spec.id)
+    entering = Entering(spec.id, rows, asked)
     kept = keeping.create(new)
     here = runner.active(spec.id)
-    joins = here or not keeping.acquire(kept.number)
+    entering.joins = here or not keeping.acquire(kept.number)
     try:
-        round_ = kept.round if joins else keeping.begin_round(kept.number)
-        places = _places(keeping, kept.number, round_, spec.id, rows, asked, joins=joins)
+        round_ = kept.round if entering.joins else keeping.begin_round(kept.number)
+        _enter(keeping, kept, round_, entering, wholly=wholly or (entering.joins and not here))
+        if not (entering.joins and not here):
+            keeping.enters(kept.number, "" if entering.whole else PARTLY)
         if only:
             _require_answered(keeping.count(kept.number, round_))
     except BaseException:
-        if not joins:
+        if not entering.joins:
             keeping.release(kept.number)
         raise
-    if only and not joins:
+    if only and not entering.joins:
         keeping.release(kept.number)
-    return keeping.find(spec.id) or kept, Source(rows, places)
+    return keeping.find(spec.id) or kept, entering
 
 
 def _require_answered(counts: Counts) -> None:
@@ -266,24 +284,14 @@ def _require_answered(counts: Counts) -> None:
         )
 
 
-def _places(
-    keeping: Keeping, number: int, round_: int, job: str, rows: Rows, asked: Question, *, joins: bool
-) -> array[int]:
-    """Keep the rows piece by piece; give the place of each one's item, 0 for a row that holds nothing."""
-    places = array("q")
-    start = hashlib.blake2b(job.encode(), digest_size=16)
-    for piece in rows.pieces(asked.columns):
-        texts = asked.texts(piece)
-        keyed = []
-        for text in texts:
-            if text:
-                key = start.copy()
-                key.update(text.encode("utf-8", "surrogatepass"))
-                keyed.append((key.hexdigest(), text))
-        if not joins:
-            keeping.renew(number)  # many rows take longer than a lease
-        found = iter(keeping.add(number, round_, keyed, joins=joins) if keyed else ())
-        places.extend(next(found) if text else 0 for text in texts)
-    if not len(places):
-        raise CommandError("There are no rows.", hint="The data is empty.")
-    return places
+def _enter(keeping: Keeping, kept: Kept, round_: int, entering: Entering, *, wholly: bool) -> None:
+    """Enter the first rows, or all."""
+
+    def enter(rows: Sequence[tuple[str, str]]) -> list[int]:
+        if not entering.joins:
+            keeping.renew(kept.number)  # many rows take longer than a lease
+        return keeping.add(kept.number, round_, rows, joins=entering.joins)
+
+    entering.take(enter)
+    while wholly and not entering.whole:
+        entering.take(enter)

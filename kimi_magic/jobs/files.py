@@ -42,6 +42,20 @@ def _unreadable(path: Path, error: Exception) -> CommandError:
     )
 
 
+def _unchanged(path: Path, stamp: tuple[int, int]) -> None:
+    if _stamp(path) != stamp:
+        raise CommandError(f"{path.name!r} was changed while it was read.", hint="Map it anew.")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Give what changes when a file is written."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return found.st_mtime_ns, found.st_size
+
+
 def _same(path: Path, found: int, rows: int | None) -> None:
     if rows is not None and found != rows:
         raise CommandError(
@@ -68,9 +82,12 @@ class _Parquet:
 
     def pieces(self, columns: Sequence[Hashable], size: int = PIECE) -> Iterator[Piece]:
         whole = importlib.import_module("pyarrow").chunked_array
+        stamp = _stamp(self._path)
         with self._open() as file:
             for batch in file.iter_batches(batch_size=size, columns=list(columns)):
-                yield records(columns, [values(whole([batch.column(label)])) for label in columns])
+                piece = records(columns, [values(whole([batch.column(label)])) for label in columns])
+                _unchanged(self._path, stamp)
+                yield piece
 
     def taken(self, positions: Sequence[int] | None) -> Any:
         try:
@@ -105,9 +122,10 @@ class _Csv:
 
     def pieces(self, columns: Sequence[Hashable], size: int = PIECE) -> Iterator[Piece]:
         places = [(label, self.columns.index(label)) for label in columns]
-        read, total = self._read(), 0
+        read, total, stamp = self._read(), 0, _stamp(self._path)
         next(read, None)
         while part := list(islice(read, size)):
+            _unchanged(self._path, stamp)
             total += len(part)
             yield [{label: row[n] or None if n < len(row) else None for label, n in places} for row in part]
         self.total = total

@@ -6,22 +6,27 @@ It is taken where no other kernel has it; one that another kernel has is watched
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
 from kimi_magic.errors import CommandError, StoreError
 from kimi_magic.jobs.account import Account
 from kimi_magic.jobs.inbox import Inbox
-from kimi_magic.jobs.keeping import Keeping
-from kimi_magic.jobs.kept import Item, Kept
+from kimi_magic.jobs.keeping import Keeping, Lost
+from kimi_magic.jobs.kept import Entered, Item, Kept
 from kimi_magic.jobs.meter import Rate
 from kimi_magic.jobs.plan import Plan
 from kimi_magic.jobs.purse import Purse
 from kimi_magic.jobs.standing import ENDED, Estimate, State
 from kimi_magic.jobs.supply import Supply
 from kimi_magic.jobs.verdict import Judge
+
+if TYPE_CHECKING:
+    from kimi_magic.jobs.entering import Entering
 
 __all__ = ["LOOKS", "Holding"]
 
@@ -42,6 +47,7 @@ class Holding:
         self._looked = self._written = 0.0
         self._began = time.monotonic()
         self._asked = 0
+        self._piloted = 0.0
         self._dirty = False
         self.rate = Rate()
         self.judge = Judge(plan.spec.model, plan.host, plan.charged, plan.out, bool(plan.spec.schema), plan.schemaless)
@@ -49,6 +55,7 @@ class Holding:
         self._account = Account(plan, kept, keeping.kernel)
         self.supply: Supply | None = None
         self._purse: Purse | None = None
+        self.entering: Entering | None = None
 
     def take_up(self) -> bool:
         """Take the job where no other kernel has it, as it stands in the store; what was in flight is sent again."""
@@ -74,6 +81,9 @@ class Holding:
 
     def let_go(self) -> None:
         """End what is on its way here; another kernel, or a later one, may go on."""
+        if self.entering is not None:
+            self.entering.stop()
+            self.entering = None
         if self.supply is not None:
             self.supply.close()
         if self._purse is not None:
@@ -88,8 +98,33 @@ class Holding:
         """Take note that rows were added, or failed ones made pending again."""
         kept = self._keeping.find(self.kept.id) or self.kept
         counts = self._keeping.count(kept.number, kept.round)
-        self.kept = replace(self.kept, round=kept.round, counts=counts)
+        self.kept = replace(self.kept, round=kept.round, options=kept.options, counts=counts)
         self._cursor, self._dirty = 0, True
+
+    def enter(self, entering: Entering, rows: Sequence[tuple[str, str]]) -> list[int]:
+        """Enter further rows (key, question); give the place of each one's item. Raises Lost, StoreError."""
+        if self.entering is not entering or not self.owned:
+            raise Lost
+        number, round_ = self.kept.number, self.kept.round
+
+        def write(connection: Connection) -> tuple[Entered, Kept]:
+            found = self._keeping.enter(connection, number, round_, rows, joins=entering.joins)
+            kept = replace(self.kept, counts=self.kept.counts + found.counts)
+            self._keeping.hold(connection, kept)
+            return found, kept
+
+        try:
+            found: Entered
+            found, self.kept = self._keeping.step(write)
+        except Lost:
+            self._lose()
+            raise
+        except StoreError as error:
+            self._locked = f"{error.message} {error.hint}".strip()
+            raise
+        self._locked, self._written = "", time.monotonic()
+        self._cursor = min(self._cursor, found.first - 1)  # one of an earlier round stands before others
+        return found.places
 
     def _comes_back(self) -> bool:
         """See how a job stands that another kernel has, and take it where that is gone."""

@@ -241,9 +241,7 @@ def _added(items: Iterable[tuple[int, int, int, int]]) -> Counts:
         queued += added if state == IN_FLIGHT and at_queue else 0
         new += not before
         answered += not before and state >= DONE
-    return Counts(
-        sum(rows), new, answered, rows[PENDING], queued, rows[IN_FLIGHT] - queued, rows[DONE], rows[FAILED]
-    )
+    return Counts(sum(rows), new, answered, rows[PENDING], queued, rows[IN_FLIGHT] - queued, rows[DONE], rows[FAILED])
 
 
 def places(number: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from kimi_magic.jobs.standing import Standing
 from kimi_magic.messages import Message, Usage
 
 if TYPE_CHECKING:
+    from kimi_magic.jobs.entering import Entering
     from kimi_magic.jobs.frame import Outcome
     from kimi_magic.jobs.plan import Plan
     from kimi_magic.jobs.rows import Rows
@@ -30,10 +31,14 @@ _TICK = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a job's rows came from: the place of each one's item, 0 for a row that holds nothing to ask about."""
+    """What a job's rows came from: the place of each one's item, 0 for a row that holds nothing to ask about.
+
+    Where they are still `entering` the places are those of the first rows.
+    """
 
     rows: Rows
     places: array[int]
+    entering: Entering | None = None
 
 
 class Job:
@@ -80,19 +85,20 @@ class Job:
         """Give the finished rows now, like the input: its index, order and columns, and the typed output columns.
 
         Failed rows have their reason in `kimi_error`. With `everything` unfinished rows are there too, as missing.
-        Where the job was taken up again without its data, the rows are the questions. Raises CommandError where there
-        is no dataframe library, StoreError.
+        Where the job was taken up again without its data, the rows are the questions. While rows are being entered it
+        waits for that. Raises CommandError where there is no dataframe library, or rows could not be entered
+        (`kimi_magic.job(id).df()` then gives those that were), StoreError.
         """
         from kimi_magic.jobs.frame import result
 
-        source = self._source or self._questions()
+        source = self._entered()
         return result(source.rows, self.outcomes(source), self._out, everything=everything)
 
     def outcomes(self, source: Source | None = None) -> Iterator[Outcome | None]:
         """Give what became of each row, in order; None for one that is not finished."""
         from kimi_magic.jobs.frame import Outcome
 
-        source = source or self._source or self._questions()
+        source = source or self._entered()
         nothing = Outcome()
         for piece, found in self._found(source.places):
             for place in piece:
@@ -109,6 +115,14 @@ class Job:
             piece = places[start : start + _PIECE]
             yield piece, keeping.results(number, set(piece))
 
+    def _entered(self) -> Source:
+        """Give the rows, once all are entered; raise what kept them from that. Without the data: the questions."""
+        if self._source is None:
+            return self._questions()
+        if self._source.entering is not None:
+            self._source.entering.wait().require()
+        return self._source
+
     def _questions(self) -> Source:
         """Give the items themselves as rows, where the data is not here."""
         from kimi_magic.jobs.rows import rows_of
@@ -122,7 +136,7 @@ class Job:
         """The failed rows: `row` is the position in the data, from 0, `reason` what went wrong."""
         from kimi_magic.jobs.rows import PIECE
 
-        source, failed = self._source or self._questions(), []
+        source, failed = self._entered(), []
         for n, (piece, found) in enumerate(self._found(source.places)):
             for row, place in enumerate(piece, n * PIECE):
                 state, _, error = found.get(place, (0, "", ""))
@@ -145,7 +159,8 @@ class Job:
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until it ends or asks something, at most `timeout` seconds; Ctrl-C ends the waiting, not the job.
 
-        A job that no kernel works on is gone on with. Raises CommandError where the session it belongs to is closed.
+        A job that no kernel works on is gone on with. Raises CommandError where the session it belongs to is closed,
+        and what kept rows from being entered.
         """
         from kimi_magic.jobs import bar
 
@@ -153,8 +168,11 @@ class Job:
             self._do(lambda _: None)
 
         until = None if timeout is None else time.monotonic() + timeout
+        entering = None if self._source is None else self._source.entering
         with bar.drawn(self.standing) as draw:
             while True:
+                if entering is not None:
+                    entering.require()
                 draw(now := self.standing)
                 if now.over or now.state == "asking":
                     return self
@@ -230,7 +248,7 @@ class Job:
 
         Raises CommandError for a row that has no reply.
         """
-        source = self._source or self._questions()
+        source = self._entered()
         if not 0 <= row < len(source.places):
             raise CommandError(f"There is no row {row}: there are {len(source.places):,}.", hint="Rows count from 0.")
         keeping, place = self._runner.keeping, source.places[row]

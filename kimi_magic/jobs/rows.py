@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -144,20 +143,27 @@ class _Pandas:
         self.total: int | None = len(frame)
 
     def pieces(self, columns: Sequence[Hashable], size: int = PIECE) -> Iterator[Piece]:
-        places = [self.columns.index(label) for label in columns]
-        for start in range(0, len(self._frame), size):
-            part = self._frame.iloc[start : start + size]
-            yield records(columns, [values(part.iloc[:, place]) for place in places])
+        asked = self._frame.iloc[:, [self.columns.index(label) for label in columns]]
+        asked = asked.copy(deep=not _copies_on_write())  # values that the user changes meanwhile are none of ours
+        for start in range(0, len(asked), size):
+            part = asked.iloc[start : start + size]
+            yield records(columns, [values(part.iloc[:, place]) for place in range(len(columns))])
 
     def taken(self, positions: Sequence[int] | None) -> Any:
         return self._frame.copy(deep=False) if positions is None else self._frame.take(list(positions))
+
+
+def _copies_on_write() -> bool:
+    """Whether a change of a frame of pandas leaves its shallow copies alone: from version 3 on always."""
+    pandas = sys.modules["pandas"]
+    return int(pandas.__version__.partition(".")[0]) >= 3 or pandas.options.mode.copy_on_write is True  # noqa: PLR2004
 
 
 class _Columns:
     """A frame of polars or pyarrow."""
 
     def __init__(self, wrapped: Any, like: str) -> None:
-        self._frame = wrapped
+        self._frame = wrapped.clone()  # polars can change a frame in place
         self.like = like
         self.columns: tuple[Hashable, ...] = tuple(wrapped.columns)
         self.total: int | None = len(wrapped)
@@ -184,9 +190,9 @@ class _Dicts:
         return library()
 
     def pieces(self, columns: Sequence[Hashable], size: int = PIECE) -> Iterator[Piece]:
-        kept = iter(self._kept)
-        while part := list(islice(kept, size)):
-            yield [{label: row.get(label) for label in columns} for row in part]
+        asked = [[row.get(label) for row in self._kept] for label in columns]  # now: the user may change the dicts
+        for start in range(0, len(self._kept), size):
+            yield records(columns, [column[start : start + size] for column in asked])
 
     def taken(self, positions: Sequence[int] | None) -> Any:
         wanted = range(len(self._kept)) if positions is None else positions

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kimi_magic.errors import StoreError
 from kimi_magic.jobs.keeping import Keeping
@@ -20,6 +20,9 @@ from kimi_magic.jobs.notified import Notified
 from kimi_magic.jobs.plan import Plan
 from kimi_magic.jobs.standing import Standing
 from kimi_magic.jobs.work import Work
+
+if TYPE_CHECKING:
+    from kimi_magic.jobs.entering import Entering
 
 __all__ = ["Runner"]
 
@@ -39,6 +42,7 @@ class Runner:
         self.works: dict[str, Work] = {}
         self.changed = threading.Condition()
         self.beginning = threading.RLock()  # held while a map puts its rows into the store
+        self._enterings: set[Entering] = set()
         self._callbacks: dict[str, list[Callback]] = {}
         self._told: dict[str, tuple[float, Standing]] = {}
         self._paces: dict[str, Pace] = {}
@@ -75,6 +79,18 @@ class Runner:
             begin(work)
 
         self.do(take)
+
+    def enter(self, id_: str, entering: Entering) -> None:
+        """Let a job that is just opened with them enter the rest of its rows; on the jobs' thread."""
+        self._enterings.add(entering)
+        entering.begin(self.works[id_], self.do, self._enterings.discard)
+
+    def wait_entered(self, id_: str) -> None:
+        """Wait until a job of this kernel has entered the rows that it is about to."""
+        work = self.works.get(id_)
+        entering = None if work is None else work.entering
+        if entering is not None:
+            entering.wait()
 
     @property
     def closed(self) -> bool:
@@ -199,6 +215,9 @@ class Runner:
         """Let go of all jobs and end the thread; another kernel, or the next one, goes on."""
         if self._thread is None or not self._thread.is_alive():
             return
+        for entering in list(self._enterings):
+            entering.stop()
+            entering.wait(_FAREWELL)  # before the thread that it needs ends
 
         def leave() -> None:
             for notified in self._notified.values():

@@ -11,21 +11,26 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from sqlite3 import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kimi_magic.errors import CommandError, StoreError
+from kimi_magic.errors import CommandError, KimiError, StoreError
 from kimi_magic.jobs.holding import LOOKS, Holding
 from kimi_magic.jobs.keeping import Lost
-from kimi_magic.jobs.kept import IN_FLIGHT, PENDING, Counts, Item, Kept, Taken
+from kimi_magic.jobs.kept import IN_FLIGHT, PARTLY, PENDING, Counts, Item, Kept, Taken
 from kimi_magic.jobs.meter import Rate, expected
 from kimi_magic.jobs.purse import Purse
 from kimi_magic.jobs.standing import ENDED, Standing, State
+
+if TYPE_CHECKING:
+    from kimi_magic.jobs.entering import Entering
 
 __all__ = ["Work"]
 
 _RENEWED = 8.0
 """Seconds after which a lease is renewed where nothing else was written."""
 _BUDGET = "The budget is reached: {} is spent. retry() with a higher one goes on."
+
+_PARTLY = "Not all rows were entered when this ended. The same map again goes on."
 
 
 class Work(Holding):
@@ -65,7 +70,7 @@ class Work(Holding):
     def _turn(self) -> float:
         supply, inbox = self._supply, self._inbox
         inbox.hear(supply)
-        if inbox.stop:
+        if inbox.stop and self.entering is None:
             self._end("stopped", inbox.stop)
             return float("inf")
         supply.remote.poll()
@@ -76,7 +81,7 @@ class Work(Holding):
             return 0.0
         if supply.idle:
             self._settle(drained=drained, refused=refused)
-        elif supply.asked == "concurrent" and not supply.flying and self.kept.counts.pending <= 0:
+        elif supply.asked == "concurrent" and not (supply.flying or self.entering or self.kept.counts.pending > 0):
             inbox.withdraw(supply.remote.batches[0], supply)  # that lane is wanted, and all else is done
             return 0.0
         if self._dirty:
@@ -89,7 +94,7 @@ class Work(Holding):
         """How many items may be sent now."""
         if self.kept.counts.pending <= 0 and self._cursor:
             return 0
-        if self._inbox.waits:
+        if self._inbox.waits or self._inbox.stop:
             return 0
         room = self._supply.room
         if self.kept.state == "pilot":
@@ -163,6 +168,10 @@ class Work(Holding):
 
     def _settle(self, *, drained: bool, refused: bool) -> None:
         """Nothing is on its way: that is the end, or of the pilot, or of the budget, unless something is waited for."""
+        if self.kept.state == "pilot" and self.kept.counts.answered >= self.kept.pilot:
+            self._piloted = self._piloted or time.monotonic()
+        if self.entering is not None:
+            return
         if refused:
             from kimi_magic.present import dollars
 
@@ -172,6 +181,8 @@ class Work(Holding):
         elif drained or (self.kept.counts.pending <= 0 and not self._inbox.waits):
             if self._cursor:
                 self._cursor, self._dirty = 0, True  # once more from the beginning
+            elif self.kept.options == PARTLY:
+                self._end("stopped", _PARTLY)
             else:
                 self._end("done", self._supply.remark)
 
@@ -181,7 +192,9 @@ class Work(Holding):
 
     def _ask(self) -> None:
         costs = self._keeping.costs(self.kept.number, self.kept.round)
-        took = time.monotonic() - self._began if self._asked else 0.0  # it was asked before a restart
+        took = (
+            (self._piloted or time.monotonic()) - self._began if self._asked else 0.0
+        )  # it was asked before a restart
         self.estimate = expected(costs, took, self._asked, self._left)
         if self.plan.answer is None:
             self._hold("asking", "")
@@ -209,6 +222,26 @@ class Work(Holding):
         self.kept = self._keeping.step(write)
         self.let_go()
 
+    def entered(self, entering: Entering) -> None:
+        """Take note that all rows are entered. Raises StoreError."""
+        if self.entering is entering:
+            self._keeping.enters(self.kept.number, "")
+            self.kept = replace(self.kept, options="")
+            self.entering, self._dirty = None, True
+
+    def not_entered(self, entering: Entering, error: KimiError) -> None:
+        """Stop, because further rows cannot be entered."""
+        if self.entering is not entering:
+            return
+        self.entering = None
+        if self.owned:
+            try:
+                self._end("stopped", f"{error.message} {error.hint}".strip())
+            except Lost:
+                self._lose()
+            except StoreError as trouble:
+                self.fail(trouble)
+
     def fail(self, error: Exception) -> None:
         """End it here after an error of ours; it stays in the store as it is."""
         self.let_go()
@@ -216,18 +249,33 @@ class Work(Holding):
 
     # What the user wants
 
-    def open(self, *, lane: str, budget: float | None, pilot: int, yes: bool | None = None) -> None:
+    def open(
+        self,
+        *,
+        lane: str,
+        budget: float | None,
+        pilot: int,
+        yes: bool | None = None,
+        entering: Entering | None = None,
+    ) -> None:
         """Begin to ask what is missing; with a pilot of so many items first. Nothing, where another kernel has it.
+
+        It is not done before what is `entering` is entered.
 
         One that waits for an answer to its pilot goes on waiting, unless `yes` is that.
         """
         if not self.owned and not self.take_up():
             return
         self.recount()
+        self.entering, self._piloted = entering, 0.0
         counts = self.kept.counts
-        missing = counts.items - counts.answered
+        missing = counts.items > counts.answered or entering is not None
         if self.kept.state == "asking" and pilot and missing:
-            self._ask() if yes is None else self.answer(yes=yes)
+            if entering is not None:
+                self.plan = replace(self.plan, answer=yes)
+                self._put(replace(self.kept, state="pilot", pilot=counts.answered))
+            else:
+                self._ask() if yes is None else self.answer(yes=yes)
             return
         state: State = "done" if not missing else "pilot" if pilot else "running"
         ended = self.kept.ended if state == "done" else None
@@ -309,16 +357,22 @@ class Work(Holding):
             began = min((batch.began for batch in self.supply.remote.batches), default=None)
             oldest = None if began is None else max(0.0, time.time() - began)
             remark = (
-                self._locked or self._inbox.trouble or remark or self.supply.remark or (self._unheard if began else "")
+                self._locked
+                or self._inbox.stop
+                or self._inbox.trouble
+                or remark
+                or str(self.entering or "")
+                or self.supply.remark
+                or (self._unheard if began else "")
             )
             state = "waiting" if (self._locked or self._inbox.trouble) and state in ("running", "pilot") else state
         elif state not in ENDED:
             state = "elsewhere"
         rate = self.rate.value if kept.ended is None else 0.0
-        left = counts.rows - counts.done - counts.failed
+        left = counts.rows - counts.done - counts.failed if self.entering is None else 0
         return Standing(
             kept.id, kept.title, kept.kind, state, lane, remark,
             counts.rows, counts.done, counts.failed, counts.queued, counts.running, counts.pending,
-            counts.rows - counts.items, kept.began, kept.ended, oldest, rate, left / rate if rate else None,
+            counts.rows - counts.items, kept.began, kept.ended, oldest, rate, left / rate if rate and left else None,
             kept.usage, kept.cost, kept.budget, self.estimate,
         )  # fmt: skip
