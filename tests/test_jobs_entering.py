@@ -1,4 +1,4 @@
-"""A large table is mapped at once: its first rows are entered before `map` returns, the others while the job goes on."""
+"""A large table is mapped at once: its first rows are entered before `map` returns, the others meanwhile."""
 
 from __future__ import annotations
 
@@ -121,7 +121,6 @@ def test_a_private_value_further_down_stops_the_job_and_is_told() -> None:
         job.df()
     assert job.standing.state == "stopped"
     assert "private" in job.standing.remark
-    assert len(kimi_magic.job(job.id).df()) <= 1
 
 
 def test_a_file_that_cannot_be_read_further_down_stops_the_job(tmp_path: Path) -> None:

@@ -297,3 +297,26 @@ def test_reading_rows_of_dicts_imports_no_dataframe_library() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == "[]\n"
+
+
+def test_a_table_that_is_changed_between_two_pieces_is_read_as_it_was() -> None:
+    pandas, polars = pd.DataFrame(TEXTS), pl.DataFrame(TEXTS)
+    dicts = [{"text": text} for text in "abc"]
+    read = [rows_of(data).pieces(["text"], 2) for data in (pandas, polars, dicts)]
+    assert {str(next(pieces)) for pieces in read} == {"[{'text': 'a'}, {'text': 'b'}]"}
+    pandas.loc[2, "text"] = "x"
+    polars[2, "text"] = "x"
+    dicts[2]["text"] = "x"
+    assert {str(next(pieces)) for pieces in read} == {"[{'text': 'c'}]"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_file_that_is_changed_between_two_pieces_is_an_error(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows.{ending}"
+    write = pd.DataFrame.to_csv if ending == "csv" else pd.DataFrame.to_parquet
+    write(pd.DataFrame(TEXTS), path)
+    pieces = rows_of(path).pieces(["text"], 2)
+    next(pieces)
+    write(pd.DataFrame({"text": ["x"] * 300, "n": range(300)}), path)
+    with pytest.raises(CommandError, match=r"changed while it was read|cannot be read"):
+        next(pieces)
