@@ -141,7 +141,7 @@ class Holding:
 
     def _lose(self) -> None:
         """Another kernel took the job while this one slept."""
-        self.owned = False
+        self.owned, self.entering = False, None
         if self.supply is not None:
             self.supply.close()
         if self._purse is not None:

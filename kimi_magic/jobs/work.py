@@ -223,11 +223,12 @@ class Work(Holding):
         self.let_go()
 
     def entered(self, entering: Entering) -> None:
-        """Take note that all rows are entered. Raises StoreError."""
-        if self.entering is entering:
-            self._keeping.enters(self.kept.number, "")
-            self.kept = replace(self.kept, options="")
-            self.entering, self._dirty = None, True
+        """Take note that all rows are entered. Raises Lost, StoreError."""
+        if self.entering is not entering:
+            raise Lost
+        self._keeping.enters(self.kept.number, "")
+        self.kept = replace(self.kept, options="")
+        self.entering, self._dirty = None, True
 
     def not_entered(self, entering: Entering, error: KimiError) -> None:
         """Stop, because further rows cannot be entered."""
