@@ -69,18 +69,20 @@ class Turns:
             self.ask(asked.again())
 
     def stop(self, id_: str = "") -> None:
-        """End the question of this entry, or the one that runs."""
-        running = self.running
+        """End the question of this entry, or the one that runs or is about to."""
+        with self._lock:  # one whose turn comes just now is the one or the other
+            running = self.running
+            next_ = self._waiting[:1] if running is None and not id_ else ()
+            waiting = [one for one in self._waiting if one.id == id_ or one in next_]
         if running is not None and id_ in ("", running.id):
             # Closing a connection may take a moment, and the caller is a callback.
             threading.Thread(target=running.stop, name="kimi-panel-stop", daemon=True).start()
-        for one in self.waiting:
-            if one.id == id_:
-                self._take_back(one)
+        for one in waiting:
+            self._take_back(one)
 
     def _take_back(self, asked: Question) -> None:
         """Let a question that waits not be asked."""
-        asked.stop()
+        asked.stop()  # should its turn come now, it is not sent
         with self._lock:
             if asked not in self._waiting:
                 return
