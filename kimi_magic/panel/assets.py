@@ -14,6 +14,7 @@ __all__ = ["css", "esm"]
 _STATIC = resources.files("kimi_magic.panel") / "static"
 _LOADER = "load.js"
 _PLACE = "const modules = {};"
+_STYLES = ("panel.css", "composer.css", "places.css")  # later ones win
 
 
 @functools.cache
@@ -30,4 +31,4 @@ def css() -> str:
     """Give the stylesheet; its rules hold inside `.kimi-panel` only."""
     from kimi_magic import markdown
 
-    return f"{markdown.STYLE}{(_STATIC / 'panel.css').read_text('utf-8')}"
+    return markdown.STYLE + "".join((_STATIC / name).read_text("utf-8") for name in _STYLES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat import Chat, opened
+from tests.browser.chat import KIMI, Chat, opened
 from tests.browser.conftest import ARTEFACTS, MARKDOWN, THEMES, picture, say
 
 if TYPE_CHECKING:
@@ -27,6 +27,27 @@ def load(city: str) -> str:
     """Load the weather of a city."""
     return f"20 degrees in {city}"
 '''
+SHOWN = """Alcohol sets them apart:
+
+| cultivar | mean alcohol | bottles |
+|:---------|-------------:|--------:|
+| Barolo | 13.74 | 59 |
+| Grignolino | 12.28 | 71 |
+
+A first plot that shows it:
+
+```python
+ax = bottles.boxplot("alcohol", by="cultivar")
+ax.set_ylabel("alcohol, % by volume")
+```
+"""
+BOTTLES = f"""
+class Bottles:
+    def _repr_llm_(self):  # what the scripted server shall say goes along unseen, so that the picture shows a question
+        return {f"130 rows: cultivar, alcohol {say(SHOWN)}<<think Their means and ranges.>><<rate 300>>"!r}
+
+bottles = Bottles()
+"""
 HOSTILE = """<script>window.owned = 1</script><img src=x onerror="window.owned = 2">
 
 ![logo](http://192.0.2.1/logo.png) [go](javascript:window.owned=3) [out](https://example.org/a)
@@ -47,16 +68,17 @@ _SAID = """node => {
 
 @pytest.fixture(scope="module")
 def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
-    chat = opened(lab_tab, lab, "panel-look.ipynb", setup=SETUP)
+    chat = opened(lab_tab, lab, "panel-look.ipynb", setup=f"{KIMI}\n{SETUP}{BOTTLES}")
     yield chat
     chat.notebook.close()
 
 
 @pytest.fixture
-def chat(opened_chat: Chat) -> Chat:
+def chat(opened_chat: Chat) -> Iterator[Chat]:
     """The panel, seen whole."""
     opened_chat.panel.scroll_into_view_if_needed()
-    return opened_chat
+    yield opened_chat
+    opened_chat.page.emulate_media(reduced_motion="no-preference", forced_colors="none")
 
 
 def test_an_empty_panel_is_legible(chat: Chat, tab: LabTab) -> None:
@@ -155,9 +177,11 @@ def test_everything_is_reached_and_seen_by_keyboard(chat: Chat, tab: LabTab) -> 
 
 def test_ears_hear_sentences(chat: Chat, tab: LabTab) -> None:
     live = chat.panel.locator(".kp-unseen[role=status]")
+    chat.ask("Before. <<say Nothing.>>")
+    expect(live).to_contain_text("complete")
     live.evaluate(_SAID)
     chat.ask("Tell. <<rate 30>><<say The first sentence is here. The second one, too.\n\nAnd a third one, at last.>>")
-    tab.page.wait_for_function("() => window.kimiSaid.some(each => each.endsWith('The reply is complete.'))")
+    tab.page.wait_for_function("() => /third one, at last[^]*complete/.test(window.kimiSaid.join(' '))")
     said = [each for each in tab.page.evaluate("() => window.kimiSaid") if each]
     assert len(said) <= 4
     assert all(each.endswith(".") for each in said)
@@ -174,7 +198,6 @@ def test_motion_and_colours_follow_the_readers_wishes(chat: Chat, tab: LabTab) -
     chat.wait_done(turn)
     ARTEFACTS.mkdir(exist_ok=True)
     tab.screenshot(ARTEFACTS / "panel-forced-colors.png")
-    tab.page.emulate_media(reduced_motion="no-preference", forced_colors="none")
 
 
 def test_a_hostile_reply_runs_and_loads_nothing(chat: Chat, tab: LabTab) -> None:
@@ -196,3 +219,17 @@ def test_a_hostile_reply_runs_and_loads_nothing(chat: Chat, tab: LabTab) -> None
     expect(chat.panel.locator(".kp-composer .kp-chip")).to_contain_text("1 line")
     chat.panel.locator(".kp-composer .kp-chip button").click()
     assert tab.page.evaluate("() => window.owned") is None
+
+
+def test_the_readmes_pictures(chat: Chat, tab: LabTab) -> None:
+    chat.clear()
+    size = tab.page.viewport_size
+    tab.page.set_viewport_size({"width": 1000, "height": 900})
+    chat.ask("How do the two cultivars in {{ bottles }} differ?")
+    chat.panel.evaluate("node => { node.style.height = '40rem'; document.activeElement.blur(); }")
+    tab.page.mouse.move(5, 5)
+    ARTEFACTS.mkdir(exist_ok=True)
+    for theme in THEMES:
+        tab.theme(theme)
+        chat.panel.screenshot(path=ARTEFACTS / f"panel-readme-{theme.split()[-1].lower()}.png")
+    tab.page.set_viewport_size(size)

@@ -43,9 +43,8 @@ export class Attachments {
     this.#shown();
   }
 
-  restore() {
-    this.#files = new Map([...this.#sent, ...this.#files]);
-    this.#sent = new Map();
+  restore(keys) {
+    this.#files = new Map([...[...this.#sent].filter(([key]) => keys.includes(key)), ...this.#files]);
     this.#shown();
   }
 

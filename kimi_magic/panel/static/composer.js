@@ -15,7 +15,6 @@ export class Composer {
   #past = -1;  // how far back in the questions asked before
   #kept = "";  // what stood in the input before going there
   #editing = null;
-  #last = "";
 
   constructor(context, sent) {
     this.#talk = context.talk;
@@ -53,10 +52,10 @@ export class Composer {
   }
 
   // Take back a question that could not be asked, unless another one is being written.
-  refill(text) {
+  refill({ text, attachments = [] }) {
     if (this.input.value.trim()) return;
     this.fill(text);
-    if (text === this.#last) this.attachments.restore();
+    this.attachments.restore(attachments);
   }
 
   edit(entry) {
@@ -84,7 +83,6 @@ export class Composer {
     this.preview.clear();
     this.completion.close();
     this.fill("");
-    this.#last = text;
     this.#sent(text);
     const answer = await this.#talk.ask({ ...message, text, attachments });
     if (answer.type === "done") this.#say(answer.text);

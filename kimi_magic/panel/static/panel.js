@@ -60,8 +60,8 @@ function render({ el }) {
   listen(["usage"], () => usage.show());
   listen(["status"], () => usage.show());
   listen(["suggestions"], () => start.show());
-  listen(["say"], ({ text }) => speaker.finish(text));
-  listen(["refill"], ({ text }) => composer.refill(text));
+  listen(["say"], ({ text }) => { transcript.flush(); speaker.finish(text); });
+  listen(["refill"], (back) => composer.refill(back));
   return () => {
     life.abort();
     for (const each of [composer, transcript, search, speaker]) each.close();

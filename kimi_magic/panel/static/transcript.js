@@ -89,6 +89,11 @@ export class Transcript {
     else requestAnimationFrame(() => this.#paint());
   }
 
+  // Paint now what waits for a frame.
+  flush() {
+    if (this.#dirty.size) this.#paint();
+  }
+
   #paint() {
     const start = performance.now();
     this.#scheduled = false;

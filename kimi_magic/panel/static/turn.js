@@ -18,6 +18,7 @@ export class Turn {
   #head = h("div");
   #pieces = h("div", { class: "kp-pieces" });
   #below = h("div");
+  #status = h("div", { class: "kp-status" });
   #views = [];
   #saw = null;
   #ran = false;  // whether it came while we looked: only then is it read aloud
@@ -118,7 +119,8 @@ export class Turn {
     if (error) below.push(h("div", { class: "kp-error" }, h("strong", {}, error.message), error.hint || ""));
     if (notice) below.push(h("p", { class: "kp-remark" }, notice));
     const words = runs(this.entry) ? line || WORDS[state] : "";
-    if (words) below.push(h("div", { class: "kp-status" }, words));
+    if (words) below.push(this.#status);
+    this.#status.textContent = words;
     if (!runs(this.entry)) below.push(this.#foot(), this.#saw || "");
     this.#below.replaceChildren(...below);
   }
