@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kimi_magic.command import Later as Options
     from kimi_magic.context.watching import Displays
 
-__all__ = ["answer", "begin", "forget", "ids"]
+__all__ = ["answer", "begin", "forget", "ids", "table"]
 
 _TITLE = 50
 _BAR = 20
@@ -193,17 +193,22 @@ def _notify(queue: str) -> Report:
 def _list(shell: InteractiveShell, *, everything: bool) -> object:
     """List the jobs, and below them show what is taken up again from an earlier kernel."""
     taken = [*later.reattach(shell, _kept()), *_maps_taken_up()]
-    kept = _kept(everything=everything)
-    if not kept:
-        which = "" if everything else " of this notebook; --all lists those of others"
-        return Report("", (), note=f"There are no jobs{which}. %%kimi --later, or --map TABLE, begins one.")
-    report = _report(kept, everything=everything)
+    report = table(everything=everything)
     if not taken:
         return report
     _display(shell, report)
     for job in taken:
         _show(shell, job)
     return None
+
+
+def table(*, everything: bool = False) -> Report:
+    """List the jobs of this notebook, or of every one."""
+    kept = _kept(everything=everything)
+    if not kept:
+        which = "" if everything else " of this notebook; --all lists those of others"
+        return Report("", (), note=f"There are no jobs{which}. %%kimi --later, or --map TABLE, begins one.")
+    return _report(kept, everything=everything)
 
 
 def _maps_taken_up() -> list[Job]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kimi_magic import cell, kernel
 from kimi_magic.conversation import NOWHERE
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     from kimi_magic.command import Ask
     from kimi_magic.command import Later as Options
+    from kimi_magic.context.gathering import Gathered
     from kimi_magic.context.watching import Displays
+    from kimi_magic.conversation import Origin
+    from kimi_magic.schema import Output
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Later", "begin", "found", "here", "reattach"]
+__all__ = ["Later", "Prepared", "begin", "found", "here", "reattach", "submit"]
 
 _TITLE = 120
 _RECENT = 24 * 3600.0
@@ -47,8 +50,24 @@ def begin(
     Raises CommandError where a tool wants approval: nobody may be there to give it.
     """
     values, gathered, out, tools = cell.prepared(shell, asked, failure=failure, displays=displays)
-    _require_unattended(tools, values)
     origin = cell.origin_of(shell) if asked.history else NOWHERE
+    return submit(shell, asked, Prepared(values, gathered, out, tools, origin), options.lane)
+
+
+class Prepared(NamedTuple):
+    """A question that was put together, with what it is asked with, and where it is asked."""
+
+    values: Settings
+    gathered: Gathered
+    out: Output | None
+    tools: Toolbox | None
+    origin: Origin
+
+
+def submit(shell: InteractiveShell | None, asked: Ask, prepared: Prepared, lane: str) -> Later:
+    """Ask what was put together, and give the job at once; see `begin`. It is shown nowhere."""
+    values, gathered, out, tools, origin = prepared
+    _require_unattended(tools, values)
     question = Asked.of(
         gathered.message,
         gathered.items,
@@ -64,7 +83,7 @@ def begin(
     if asked.history:
         conversation = session.begin(asked.session, new=asked.new)
         question = question.within(conversation)
-    later = _job(shell, question, options.lane)
+    later = _job(shell, question, lane)
     if later.id in here:
         here[later.id].promise(anyway=True)
         return here[later.id]

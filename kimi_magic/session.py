@@ -295,6 +295,7 @@ class Session:
                 conversation.head = last
             if self.archive is not None:
                 self.archive.save(conversation)
+        self.tell()
         return placed
 
     def _give_turn(self) -> None:

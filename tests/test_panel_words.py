@@ -113,6 +113,13 @@ def test_export_writes_a_file(front: Front, kernel: Kernel) -> None:
     assert noted(front, "/export talk.md")["error"]
 
 
+def test_a_question_can_be_asked_for_later(front: Front) -> None:
+    front.send(type="later", text="<<say it took a while>>", attachments=[])
+    front.until(lambda: any(one["kind"] == "note" and "Asked for later" in one["title"] for one in front.entries))
+    front.until(lambda: [text_of(one) for one in front.entries if one["kind"] == "turn"] == ["it took a while"])
+    assert "it took a while" in noted(front, "/jobs")["text"]
+
+
 # choices
 
 

@@ -164,6 +164,7 @@ _ACTIONS: Mapping[str, Literal["save", "load"]] = {"save": "save", "load": "load
 
 _READERS: Mapping[str, Callable[[str], Command]] = {
     "ask": line_ask,
+    "chat": lambda rest: Chat(conversation_name(rest, "%kimi chat") if rest else ""),
     "fix": line_fix,
     "sent": _line_sent,
     "history": _line_history,

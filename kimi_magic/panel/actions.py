@@ -38,6 +38,7 @@ class Actions:
         self._known: dict[str, Callable[[Heard], None]] = {
             "ready": lambda _: panel.transcript.again(),
             "ask": self._ask,
+            "later": self._later,
             "stop": lambda heard: panel.turns.stop(heard.text("id")),
             "again": self._again,
             "edit": self._edit,
@@ -74,6 +75,22 @@ class Actions:
         elif told is not None:
             worker = self._panel.asking if slash.changes(told) else self._panel.side
             worker.put(lambda: self._answer(told))
+
+    def _later(self, heard: Heard) -> None:
+        text = heard.text("text")
+        if text.strip():
+            asked = self._question(text, Ask(text), heard)
+            self._panel.asking.put(lambda: self._submit(asked))
+
+    def _submit(self, asked: Question) -> None:
+        """Ask as a job, once what was asked before has its reply."""
+        try:
+            job = question.submit(asked)
+        except KimiError:
+            self._panel.transcript.refill(asked.text, asked.files)
+            raise
+        self.sent(asked)
+        self._panel.note(f"Asked for later: job {job.id}", f"%kimi jobs tells how it stands. {asked.text}")
 
     def _question(self, text: str, ask: Ask, heard: Heard, turn: Turn | None = None) -> Question:
         id_, keys = self._panel.fresh_id("ask"), heard.names("attachments")

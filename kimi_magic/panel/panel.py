@@ -50,7 +50,7 @@ class Panel:
         self._interrupts = Interrupts(shell, self.turns.stop)
         self._numbers = itertools.count(1)
         self._stale = threading.Event()
-        self.widget.change(commands=slash.COMMANDS, limits=LIMITS)
+        self.widget.change(commands=slash.COMMANDS, limits=LIMITS, later=True)
         session.watchers.append(self.changed)
         if shell is not None:
             shell.events.register("post_run_cell", self._ran)

@@ -20,12 +20,13 @@ from kimi_magic.panel import surroundings, tooling
 from kimi_magic.panel.approval import Buttons
 
 if TYPE_CHECKING:
+    from kimi_magic.later import Later
     from kimi_magic.sent import Item, Sent
     from kimi_magic.session import Asking
     from kimi_magic.settings import Settings
     from kimi_magic.tools.toolbox import Toolbox
 
-__all__ = ["Question", "gathered", "preview", "send"]
+__all__ = ["Question", "gathered", "preview", "send", "submit"]
 
 
 @dataclass(eq=False, slots=True)
@@ -73,6 +74,17 @@ def send(question: Question, looking: Callable[[str], None]) -> Asking:
     put = gathered(question, looking)
     tools = _toolbox(question, values)
     return kernel.ask(put, values, origin=_origin(question), tools=tools)
+
+
+def submit(question: Question) -> Later:
+    """Put it together and ask it as a job; see `later.begin` for what that raises."""
+    from kimi_magic import later
+
+    values = kernel.resolve(question.ask.options)
+    put = gathered(question, lambda _: None)
+    asked = replace(question.ask, tools=question.tools)
+    prepared = later.Prepared(values, put, None, _toolbox(question, values), _origin(question))
+    return later.submit(cell.current_shell(), asked, prepared, "auto")
 
 
 def preview(question: Question) -> Sent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kimi_magic import command, status
+from kimi_magic import command, jobwords, status
 from kimi_magic.command import Ask, Context
 from kimi_magic.context.template import near_names
 from kimi_magic.errors import CommandError
@@ -102,5 +102,7 @@ def answer(slash: Slash, namespace: dict[str, object]) -> Report | Sent:
         rows = tuple((f"/{one['name']} {one['arguments']}".strip(), one["help"]) for one in COMMANDS)
         note = "Enter sends, Shift+Enter begins a line. {{ name }} puts an object of the notebook into the question."
         return Report("Commands", rows, note=note)
+    if slash.name == "jobs":
+        return jobwords.table()
     line = "reset" if slash.name in ("new", "clear") else f"{slash.name} {slash.rest}"
     return status.answer(command.parse_line(line), namespace)
