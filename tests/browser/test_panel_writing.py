@@ -78,6 +78,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(chat: Chat) -> None:
     chat.input.press("Enter")
     expect(chat.turns.locator(".kp-bubble")).to_have_text("one\ntwo")
     assert chat.input.input_value() == ""
+    chat.wait_done(chat.turns.first)
 
 
 def test_up_brings_back_what_was_asked(chat: Chat) -> None:
