@@ -173,7 +173,6 @@ _READERS: Mapping[str, Callable[[str], Command]] = {
     "drop": lambda rest: Drop(_turn(rest, "drop")),
     "fork": lambda rest: Fork(conversation_name(rest, "%kimi fork")),
     "switch": lambda rest: Switch(conversation_name(rest, "%kimi switch") if rest else ""),
-    "chat": lambda rest: Chat(conversation_name(rest, "%kimi chat") if rest else ""),
     "resume": lambda rest: Resume(conversation_name(rest, "%kimi resume") if rest else ""),
     "export": lambda rest: Export(_path(rest, "export")),
     "import": lambda rest: Import(_path(rest, "import")),
