@@ -42,7 +42,6 @@ __all__ = [
     "private",
     "require_free",
     "run",
-    "run_here",
     "toolbox",
     "unpainted",
 ]

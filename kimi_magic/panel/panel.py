@@ -141,7 +141,13 @@ class Panel:
         self._show_status()
 
     def _ran(self, _: object) -> None:
-        """Look at what a cell has left: there may be other tools, and other things to ask about."""
+        """Look at what a cell has left: there may be other tools, and other things to ask about.
+
+        What it asked is in the saved transcript before it ends: where nobody sits, nothing later is taken up.
+        """
+        conversation = self.session.conversation
+        if not self.transcript.held and self.saved.lacks(conversation):
+            self.saved.update(conversation)
         self.changed()
 
     def _hear(self, content: dict[str, Any], buffers: Sequence[bytes]) -> None:
