@@ -53,7 +53,7 @@ class Live:
         with self._lock:
             standing = self._job.standing
             now, told = time.monotonic(), (standing.state, standing.remark)
-            if now < self._due and told == self._last:
+            if now < self._due and told == self._last and not standing.over:
                 return
             self._due, self._last = now + _EVERY, told
             self._handle.update(page.bundle(standing), raw=True)

@@ -19,7 +19,7 @@ from kimi_magic.jobs.keeping import Keeping
 from kimi_magic.jobs.kept import Kept
 from kimi_magic.jobs.standing import ENDED, Standing
 from kimi_magic.present import dollars
-from kimi_magic.report import Report
+from kimi_magic.report import Report, Whole
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -247,10 +247,10 @@ def _row(standing: Standing, job: Kept, *, everything: bool) -> tuple[str, ...]:
         title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…",
         page.Bar(standing, _BAR, 8 * _BAR),
         page.states(standing),
-        f"{standing.done + standing.failed:,} of {standing.total:,}" if standing.kind == "map" else "–",
+        Whole(f"{standing.done + standing.failed:,} of {standing.total:,}" if standing.kind == "map" else "–"),
         "–" if standing.cost is None else dollars(standing.cost),
         standing.lane or "–",
-        page.time_(time.time() - standing.began),
+        Whole(page.time_(time.time() - standing.began)),
         *((job.notebook.rpartition("/")[2],) if everything else ()),
     )
 

@@ -107,7 +107,7 @@ class Later:
         progress, over = self._progress, self.state in ENDED
         state: State = "waiting" if progress.waiting and not over else self.state
         queued = not over and progress.at_service
-        lane = progress.lane or ("" if over else progress.wanted.replace("auto", ""))
+        lane = progress.lane or (self._kept.lane if over else progress.wanted).replace("auto", "")
         return replace(
             self._kept.standing,
             state=state,

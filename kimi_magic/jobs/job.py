@@ -165,7 +165,10 @@ class Job:
                     self._runner.changed.wait(left)
 
     def answer(self, *, yes: bool) -> Job:
-        """Answer the question of the pilot (state asking): go on, or cancel."""
+        """Answer the question of the pilot (state asking): go on, or cancel; of a job that is done, nothing.
+
+        Raises CommandError for one that asks nothing.
+        """
         self._do(lambda work: work.answer(yes=yes))
         return self
 
