@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -150,6 +151,7 @@ class Turns:
                 render.play(asking, live)
         finally:
             asking.close()
+            sys.stdout.flush()  # what a tool has printed on this thread was seen to stay in the kernel's buffer
             self._transcript.change(asked.id, turn=asking.number)
         if asking.reply.empty and asked.stopped.is_set():
             self._transcript.remove(asked.id)
