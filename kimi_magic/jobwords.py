@@ -158,6 +158,7 @@ def _do(shell: InteractiveShell, job: Any, action: str) -> object:
             if hasattr(shell, "kernel"):
                 jobview.show(shell, job)
             job.wait()
+            jobview.refresh(job)
             jobview.settle(job)
             if hasattr(shell, "kernel"):
                 return None
