@@ -314,6 +314,8 @@ class Later:
             self.remark = ""
             self.reply = reply = self._placed(asking, reply)
             self._variable.receive(reply)
+        else:
+            self._variable.give_up(f"asked at {self._at}", state)
         self.state = state
         self._keep(reply, asking)
         told = f"{self.dest} holds the reply." if self.dest else f"%kimi job {self.id} shows the reply."
