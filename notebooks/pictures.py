@@ -38,9 +38,7 @@ ax = bottles.boxplot("alcohol", by="cultivar")
 ax.set_ylabel("alcohol, % by volume")
 ```
 """
-THOUGHT = (
-    "The table has one row for each cultivar. Means first, then what spreads least. A box plot shows both at once."
-)
+THOUGHT = "The table has one row for each cultivar. Means first, then what spreads least. A box plot shows both."
 
 
 def described(name: str, words: str, reply: str) -> str:
