@@ -369,7 +369,8 @@ def origin_of(shell: InteractiveShell | None) -> Origin:
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     cell = parent.get("metadata", {}).get("cellId", "")
     run = parent.get("header", {}).get("msg_id", "")
-    count = getattr(getattr(shell, "displayhook", None), "prompt_count", 0)  # `execution_count` may be the next one's
+    count = getattr(getattr(shell, "displayhook", None), "prompt_count", 0)  # `execution_count` may be the next one's,
+    count = count or getattr(shell, "execution_count", 0)  # and is all there is for a cell that leaves no history
     return Origin(str(cell or ""), str(run), count if run else 0)
 
 
