@@ -42,7 +42,6 @@ __all__ = [
     "private",
     "require_free",
     "run",
-    "run_here",
     "toolbox",
     "unpainted",
 ]
@@ -370,7 +369,10 @@ def origin_of(shell: InteractiveShell | None) -> Origin:
     parent: dict[str, Any] = getattr(shell, "get_parent", dict)() or {}
     cell = parent.get("metadata", {}).get("cellId", "")
     run = parent.get("header", {}).get("msg_id", "")
-    count = getattr(getattr(shell, "displayhook", None), "prompt_count", 0)  # `execution_count` may be the next one's
+    # Once it is counted, `execution_count` may be the next cell's already.
+    counted = parent.get("content", {}).get("store_history", True)
+    count = getattr(getattr(shell, "displayhook", None) if counted else None, "prompt_count", 0)
+    count = count or getattr(shell, "execution_count", 0)
     return Origin(str(cell or ""), str(run), count if run else 0)
 
 

@@ -115,7 +115,7 @@ def fresh_id() -> str:
     return uuid.uuid4().hex
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Conversation:
     """A tree of turns; `head` is the last one of the path in use, 0 before the first.
 
@@ -128,6 +128,10 @@ class Conversation:
     head: int = 0
     dropped: frozenset[int] = frozenset()
     id: str = field(default_factory=fresh_id)
+
+    def __repr__(self) -> str:
+        count = len(self.turns)
+        return f"Conversation({self.name!r}, {count} turn{'' if count == 1 else 's'})"
 
     @property
     def turns(self) -> tuple[Turn, ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kimi_magic.jobs.job import Job
     from kimi_magic.jobs.standing import Standing
 
-__all__ = ["Live", "painted", "settle", "show"]
+__all__ = ["Live", "painted", "refresh", "settle", "show"]
 
 _EVERY = 0.5
 """Seconds between two paintings of one view."""
@@ -44,16 +44,16 @@ class Live:
         self._due = 0.0
         self._last: tuple[str, str] = ("", "")
         self._handle: DisplayHandle = display(page.bundle(job.standing), raw=True, display_id=True)
-        self.stop = job.on_change(self._changed)
+        self.stop = job.on_change(self.paint)
         """Follow the job no longer."""
-        self._changed()  # it may have ended in between
+        self.paint()  # it may have ended in between
 
-    def _changed(self, _: Standing | None = None) -> None:
+    def paint(self, _: Standing | None = None) -> None:
         """Paint it where it is time to; a new state is told at once. On any thread."""
         with self._lock:
             standing = self._job.standing
             now, told = time.monotonic(), (standing.state, standing.remark)
-            if now < self._due and told == self._last:
+            if now < self._due and told == self._last and not standing.over:
                 return
             self._due, self._last = now + _EVERY, told
             self._handle.update(page.bundle(standing), raw=True)
@@ -76,6 +76,12 @@ def show(shell: InteractiveShell | None, job: Job, *, quiet: bool = False) -> No
     views.append(Live(job))
     while len(views) > _VIEWS:
         views.popleft().stop()
+
+
+def refresh(job: Job) -> None:
+    """Paint the views of a job anew: who has waited for its end sees it before the cell is over."""
+    for view in tuple(_views.get(job.id, ())):
+        view.paint()
 
 
 def painted(shell: InteractiveShell, job: Job) -> bool:

@@ -19,7 +19,7 @@ from kimi_magic.jobs.keeping import Keeping
 from kimi_magic.jobs.kept import Kept
 from kimi_magic.jobs.standing import ENDED, Standing
 from kimi_magic.present import dollars
-from kimi_magic.report import Report
+from kimi_magic.report import Report, Whole
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kimi_magic.command import Ask
     from kimi_magic.command import Later as Options
     from kimi_magic.context.watching import Displays
+    from kimi_magic.jobs.work import Work
 
 __all__ = ["answer", "begin", "forget", "ids", "table"]
 
@@ -157,6 +158,7 @@ def _do(shell: InteractiveShell, job: Any, action: str) -> object:
             if hasattr(shell, "kernel"):
                 jobview.show(shell, job)
             job.wait()
+            jobview.refresh(job)
             jobview.settle(job)
             if hasattr(shell, "kernel"):
                 return None
@@ -218,11 +220,17 @@ def _maps_taken_up() -> list[Job]:
         if kept.kind == "map" and kept.state not in ENDED and kept.id not in runner.works and kept.free:
             job = planning.taken_up(kept)
             try:
-                runner.start(job.id, planning.resume(kept))
+                runner.start(job.id, planning.resume(kept), _take_up)
             except KimiError as error:
                 warnings.warn(f"Job {job.id} cannot go on. {error.message} {error.hint}", stacklevel=2)
             taken.append(job)
     return taken
+
+
+def _take_up(work: Work) -> None:
+    """Take it at once, where it is free, so that the list says so."""
+    if not work.owned:
+        work.take_up()
 
 
 def _standing(job: Kept) -> Standing:
@@ -247,10 +255,10 @@ def _row(standing: Standing, job: Kept, *, everything: bool) -> tuple[str, ...]:
         title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…",
         page.Bar(standing, _BAR, 8 * _BAR),
         page.states(standing),
-        f"{standing.done + standing.failed:,} of {standing.total:,}" if standing.kind == "map" else "–",
+        Whole(f"{standing.done + standing.failed:,} of {standing.total:,}" if standing.kind == "map" else "–"),
         "–" if standing.cost is None else dollars(standing.cost),
         standing.lane or "–",
-        page.time_(time.time() - standing.began),
+        Whole(page.time_(time.time() - standing.began)),
         *((job.notebook.rpartition("/")[2],) if everything else ()),
     )
 

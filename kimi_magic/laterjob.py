@@ -107,7 +107,7 @@ class Later:
         progress, over = self._progress, self.state in ENDED
         state: State = "waiting" if progress.waiting and not over else self.state
         queued = not over and progress.at_service
-        lane = progress.lane or ("" if over else progress.wanted.replace("auto", ""))
+        lane = progress.lane or (self._kept.lane if over else progress.wanted).replace("auto", "")
         return replace(
             self._kept.standing,
             state=state,
@@ -314,6 +314,8 @@ class Later:
             self.remark = ""
             self.reply = reply = self._placed(asking, reply)
             self._variable.receive(reply)
+        else:
+            self._variable.give_up(f"asked at {self._at}", state)
         self.state = state
         self._keep(reply, asking)
         told = f"{self.dest} holds the reply." if self.dest else f"%kimi job {self.id} shows the reply."

@@ -92,6 +92,11 @@ class Variable:
         if anyway or self._free:
             cell.assign(self._shell, self._name, Pending(self._job, told))
 
+    def give_up(self, told: str, state: str) -> None:
+        """Say there that no reply comes, where it waits for one."""
+        if awaits(self._held, self._job):
+            cell.assign(self._shell, self._name, Pending(self._job, told, over=state))
+
     def receive(self, reply: Reply, *, late: bool = False) -> None:
         """Give it the reply, where it waits for that; one that comes `late`, from another kernel, where it is free."""
         if awaits(self._held, self._job) or (late and self._free):

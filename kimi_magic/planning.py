@@ -128,7 +128,7 @@ def job(id: str) -> Job:  # noqa: A002  # what it is
     found = [kept for kept in kernel.jobs().keeping.all() if kept.kind == "map" and kept.id.startswith(id)]
     if len(found) != 1 or not id:
         known = ", ".join(kept.id for kept in found) or "none"
-        raise CommandError(f"{id!r} is not the id of one job (found: {known}).", hint="%kimi jobs lists them.")
+        raise CommandError(f"{id!r} is not the id of one map (found: {known}).", hint="%kimi jobs lists all jobs.")
     one = taken_up(found[0])
     if not one.standing.over:
         kernel.jobs().start(one.id, resume(found[0]))

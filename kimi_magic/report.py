@@ -11,7 +11,7 @@ from typing import Any
 from kimi_magic.bars import Bars
 from kimi_magic.present import printable
 
-__all__ = ["Report"]
+__all__ = ["Report", "Whole"]
 
 _PLAIN = "mathjax_ignore tex2jax_ignore"  # prices are no formulas
 _STYLE = (
@@ -23,6 +23,17 @@ _STYLE = (
     ".kimi-report td:first-child{white-space:nowrap}"
     ".kimi-report .note{color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))}</style>"
 )
+
+
+class Whole(str):
+    """A cell that is not broken over lines in a notebook, such as a number with its unit."""
+
+    __slots__ = ()
+
+    @property
+    def html(self) -> str:
+        """It as HTML."""
+        return f'<span style="white-space:nowrap">{escape(self)}</span>'
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,12 @@ def map(  # noqa: A001  # what it is: kimi_magic.map
 
     if lane not in jobs.LANES:
         raise CommandError(f"There is no lane {lane!r}.", hint=f"It is one of {', '.join(jobs.LANES)}.")
-    if pilot < 0:
-        raise CommandError(f"A pilot of {pilot} rows cannot be.", hint="pilot=20 asks twenty rows first.")
+    if not isinstance(pilot, int) or pilot < 0:  # type: ignore[redundant-expr]  # typed by hand
+        raise CommandError(f"A pilot of {pilot!r} rows cannot be.", hint="pilot=20 asks twenty rows first.")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise CommandError(
+            f"{executor!r} is no executor.", hint="One of concurrent.futures, or client.get_executor() of Dask."
+        )
     limit = None if budget is None else jobs.dollars(budget)
     values = kernel.resolve(options)
     typed = _output(out, like)
@@ -143,7 +147,7 @@ def begin(
     wholly = values.rerun == "only" or runner is not None
     runner = runner or kernel.jobs()
     asked = Question(question, rows.columns, kernel.keeper(values))
-    spec = _spec(values, question, asked, typed, out, before)
+    spec = _spec(values, asked, typed, out, before)
     plan = planning.plan(spec, values, out=typed, executor=executor, answer=yes, runner=runner)
     only = values.rerun == "only"
     with runner.beginning:
@@ -187,9 +191,7 @@ def _learn(data: Any) -> None:
             guard.learn(value)
 
 
-def _spec(
-    values: Settings, template: str, asked: Question, typed: Output | None, out: Any, before: tuple[Message, ...]
-) -> Spec:
+def _spec(values: Settings, asked: Question, typed: Output | None, out: Any, before: tuple[Message, ...]) -> Spec:
     """Say what the job is: everything but its rows, and where it runs."""
     from kimi_magic import wire
     from kimi_magic.jobs.spec import Spec
@@ -205,7 +207,7 @@ def _spec(
         model=chosen.id,
         weights=values.local_model if where.name == "local" and not values.local_url else "",
         before=before,
-        template=template.strip(),
+        template=asked.text,
         shared=form + asked.shared,
         columns=tuple(str(label) for label in asked.columns),
         max_tokens=values.max_tokens,

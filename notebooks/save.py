@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import nbformat
-from conftest import HERE, KEPT, recording, replaying
+from conftest import HERE, KEPT, comparable, recording
 from demo import environment
 from nbclient import NotebookClient
 
@@ -47,7 +47,7 @@ def record(path: Path, to: Path, engine: str = "scripted") -> None:
 
 def save(path: Path) -> None:
     """Write a notebook with its outputs again, with nothing in it that a machine or a day would change."""
-    notebook = run(path, **replaying(path))
+    notebook = run(path, **comparable(path))
     notebook = nbformat.reads(nbformat.writes(notebook).replace(str(HERE), "~/.local/share/kimi_magic"), as_version=4)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
@@ -59,5 +59,7 @@ def save(path: Path) -> None:
 
 if __name__ == "__main__":
     for name in (Path(argument).absolute() for argument in sys.argv[1:]):
-        record(name, recording(name))
+        to = recording(name)
+        if to is not None:
+            record(name, to)
         save(name)

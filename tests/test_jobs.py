@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -324,13 +325,30 @@ def test_an_executor_that_breaks_stops_the_job_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"lane": "fast"}, "no lane"), ({"pilot": -1}, "pilot"), ({"budget": "lots"}, "budget"),
-        ({"budget": "$2/day"}, "one job"), ({"concurrency": 0}, "concurrency"),
+        ({"lane": "fast"}, "no lane"), ({"pilot": -1}, "pilot"), ({"pilot": "few"}, "pilot"),
+        ({"budget": "lots"}, "budget"), ({"budget": "$2/day"}, "one job"), ({"concurrency": 0}, "concurrency"),
+        ({"executor": "pool"}, "no executor"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_an_error_at_once(options: dict[str, Any], words: str) -> None:
     with pytest.raises(CommandError, match=words):
         kimi_magic.map(say("a"), ASK, **options)
+
+
+def test_a_row_that_cannot_be_and_a_question_that_is_none() -> None:
+    with pytest.raises(CommandError, match="The question is text"):
+        kimi_magic.map(say("a"), 3)  # type: ignore[arg-type]
+    with pytest.raises(CommandError, match="no row 'a'"):
+        done(say("a")).open("a")  # type: ignore[arg-type]
+
+
+def test_a_secret_in_the_question_is_neither_sent_nor_kept(seen: Seen) -> None:
+    secret = "gh" + "p_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6"
+    job = done(say(f"a {secret}"), f"With {secret}: {{{{ text }}}}", system=f"It is {secret}.")
+    assert secret not in str([entry["body"] for entry in seen.all()])
+    assert secret not in job.standing.title
+    with sqlite3.connect(kernel.ledger().path) as store:
+        assert not [line for line in store.iterdump() if secret in line]
 
 
 def test_no_rows_are_an_error() -> None:

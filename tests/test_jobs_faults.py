@@ -12,6 +12,7 @@ import pytest
 
 import kimi_magic
 from kimi_magic import kernel
+from kimi_magic.errors import CommandError
 from kimi_magic.local import launch
 
 if TYPE_CHECKING:
@@ -276,3 +277,22 @@ def _as_cloudflare(here: pytest.MonkeyPatch, server: Local) -> None:
     here.setenv("CLOUDFLARE_ACCOUNT_ID", "0" * 32)
     here.setenv("CLOUDFLARE_API_TOKEN", server.token)
     here.setenv("CLOUDFLARE_API_BASE_URL", server.url)
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_pilot_that_was_answered_may_be_answered_again(yes: bool) -> None:  # noqa: FBT001
+    """A notebook that runs again answers again; a job that was ended with no still does not go on by itself."""
+    job = kimi_magic.map(rows(30), ASK, lane="concurrent", pilot=5, system=f"again {yes}").wait(30)
+    job.answer(yes=yes).wait(30)
+    assert job.answer(yes=yes).standing.done == (30 if yes else 5)
+    if not yes:
+        with pytest.raises(CommandError, match="asks nothing") as caught:
+            job.answer(yes=True)
+        assert "retry" in caught.value.hint
+
+
+def test_a_job_that_was_forgotten_says_so() -> None:
+    job = kimi_magic.map(rows(3), ASK, lane="concurrent", system="forgotten").wait(30)
+    job.forget()
+    assert job.standing.state == "cancelled"
+    assert "forgotten" in job.standing.remark

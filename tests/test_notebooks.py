@@ -1,4 +1,7 @@
-"""The notebooks as a front end runs them, on their recordings and with a server; nbval compares their saved outputs."""
+"""The notebooks as a front end runs them, on their recordings and with a server; nbval compares their saved outputs.
+
+One notebook, of jobs, has no recording: it asks each time, the local server's scripted engine through its queue.
+"""
 
 import copy
 import importlib
@@ -19,12 +22,14 @@ from kimi_magic.journal import files
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+RECORDED = [path for path in NOTEBOOKS if path.with_suffix(".kimi.jsonl").exists()]
+ASKED = [path for path in NOTEBOOKS if path not in RECORDED]
 NOBODY = "http://127.0.0.1:9"
 SANITISE = ROOT / "tests" / "nbval.cfg"
-pytestmark = [
-    pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem),
-    pytest.mark.xdist_group("notebooks"),
-]
+pytestmark = pytest.mark.xdist_group("notebooks")
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_recorded = pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+each_asked = pytest.mark.parametrize("path", ASKED, ids=lambda path: path.stem)
 
 
 @contextmanager
@@ -47,20 +52,20 @@ def run(path, home, **settings):
     return notebook
 
 
-def replayed(path):
-    """A run on the notebook's recording. There is no server that it could ask."""
-    recording = str(path.with_suffix(".kimi.jsonl"))
-    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        return run(path, home, KIMI_RERUN="only", KIMI_JOURNAL=recording, KIMI_LOCAL_URL=NOBODY)
+def comparable(path):
+    """A run that gives the same each time. Where there is a recording, there is no server that could be asked."""
+    with helper("save") as save, TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        nobody = {"KIMI_LOCAL_URL": NOBODY} if path in RECORDED else {}
+        return run(path, home, **save.comparable(path), **nobody)
 
 
 _RUNS = {}
 
 
 def once(path):
-    """A run on the recording; one for all tests that look at it."""
+    """Such a run; one for all tests that look at it."""
     if path not in _RUNS:
-        _RUNS[path] = replayed(path)
+        _RUNS[path] = comparable(path)
     return _RUNS[path]
 
 
@@ -115,6 +120,7 @@ def nbval(path):
     return done.returncode, done.stdout
 
 
+@each
 def test_each_question_leaves_one_display(path):
     for cell in once(path).cells:
         if cell.source.startswith("%%kimi") and "--dry-run" not in cell.source:
@@ -122,16 +128,19 @@ def test_each_question_leaves_one_display(path):
             assert displayed == ["display_data"], cell.source
 
 
-def test_a_replay_is_what_is_saved(path):
+@each
+def test_a_run_gives_what_is_saved(path):
     assert outputs_of(once(path)) == outputs_of(nbformat.read(path, as_version=4))
 
 
+@each_recorded
 def test_what_streams_says_the_same_as_its_replay(path, server, tmp_path):
     asking = {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
     streamed, again = (texts_of(notebook) for notebook in (run(path, tmp_path, **asking), once(path)))
     assert streamed == again
 
 
+@each_recorded
 def test_restart_and_run_all_sends_nothing(path, server, seen, tmp_path):
     asking = {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
     run(path, tmp_path, **asking)
@@ -141,6 +150,25 @@ def test_restart_and_run_all_sends_nothing(path, server, seen, tmp_path):
     assert seen.all() == []
 
 
+@each_asked
+def test_jobs_that_are_done_send_nothing_when_all_is_run_again(path, server, seen, tmp_path):
+    asking = {"KIMI_LOCAL_URL": server.url, "KIMI_LOCAL_TOKEN": server.token}
+    run(path, tmp_path, **asking)
+    assert seen.all()
+    seen.clear()
+    run(path, tmp_path, **asking)
+    assert seen.all() == []
+
+
+@each_asked
+def test_a_real_model_answers_every_row(path, tmp_path):
+    asked = run(path, tmp_path, KIMI_LOCAL_ENGINE="llama")
+    [listed] = [cell.outputs[-1].data["text/plain"] for cell in asked.cells if cell.source == "%kimi jobs"]
+    assert "6 of 6" in listed
+    assert not re.search("failed|running|stopped", listed)
+
+
+@each_recorded
 def test_the_recording_has_the_form_that_a_real_model_would_leave(path, tmp_path):
     real = tmp_path / "real.kimi.jsonl"
     with helper("save") as save:
@@ -150,6 +178,7 @@ def test_the_recording_has_the_form_that_a_real_model_would_leave(path, tmp_path
     assert "SmolLM2" in real.read_text("utf-8")
 
 
+@each_recorded
 def test_a_recording_holds_nothing_of_its_machine_or_moment(path):
     text = path.with_suffix(".kimi.jsonl").read_text("utf-8")
     assert not re.search(
@@ -158,13 +187,15 @@ def test_a_recording_holds_nothing_of_its_machine_or_moment(path):
     assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
+@each
 def test_nbval_sees_a_changed_word(path, tmp_path):
     notebook = path.read_text("utf-8")
     spoilt = tmp_path / path.name
     for said, never in (("You asked", "You wondered"), ("The tools answered", "The tools sang"), (">Bern<", ">Rome<")):
         notebook = notebook.replace(said, never)
     spoilt.write_text(notebook, "utf-8")
-    for beside in ("conftest.py", "demo.py", "screen.py", path.with_suffix(".kimi.jsonl").name):
+    recording = [path.with_suffix(".kimi.jsonl").name] if path in RECORDED else []
+    for beside in ("conftest.py", "demo.py", "screen.py", *recording):
         (tmp_path / beside).write_text((FOLDER / beside).read_text("utf-8"), "utf-8")
     code, output = nbval(spoilt)
     assert code == 1
@@ -172,6 +203,7 @@ def test_nbval_sees_a_changed_word(path, tmp_path):
     assert re.search(r"\d failed, \d+ passed", output)
 
 
+@each
 def test_a_saved_notebook_holds_nothing_of_its_machine(path):
     notebook = nbformat.read(path, as_version=4)
     assert notebook.metadata == {
@@ -182,6 +214,7 @@ def test_a_saved_notebook_holds_nothing_of_its_machine(path):
     assert not re.search(r"/home/|/root|/Users/|/tmp|[A-Z]:\\\\|127\.0\.0\.1|localhost", path.read_text("utf-8"))
 
 
+@each
 def test_every_code_cell_was_run_in_order(path):
     counts = [cell.execution_count for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))

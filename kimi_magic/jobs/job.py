@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kimi_magic.errors import CommandError
@@ -76,8 +76,11 @@ class Job:
         here = self._runner.standing(self.id)
         if here is not None:
             return here
-        self._kept = self._runner.keeping.find(self.id) or self._kept
-        return self._kept.standing
+        found = self._runner.keeping.find(self.id)
+        if found is None:
+            return replace(self._kept.standing, state="cancelled", remark="It was forgotten: map the same again.")
+        self._kept = found
+        return found.standing
 
     # What came
 
@@ -183,7 +186,10 @@ class Job:
                     self._runner.changed.wait(left)
 
     def answer(self, *, yes: bool) -> Job:
-        """Answer the question of the pilot (state asking): go on, or cancel."""
+        """Answer the question of the pilot (state asking): go on, or cancel; of a job that is done, nothing.
+
+        Raises CommandError for one that asks nothing.
+        """
         self._do(lambda work: work.answer(yes=yes))
         return self
 
@@ -249,8 +255,8 @@ class Job:
         Raises CommandError for a row that has no reply.
         """
         source = self._entered()
-        if not 0 <= row < len(source.places):
-            raise CommandError(f"There is no row {row}: there are {len(source.places):,}.", hint="Rows count from 0.")
+        if not isinstance(row, int) or not 0 <= row < len(source.places):  # type: ignore[redundant-expr]  # typed by hand
+            raise CommandError(f"There is no row {row!r}: there are {len(source.places):,}.", hint="Rows count from 0.")
         keeping, place = self._runner.keeping, source.places[row]
         state, reply, _ = keeping.results(self._kept.number, [place]).get(place, (0, "", ""))
         if state != DONE or self._converse is None:

@@ -84,7 +84,8 @@ def expected(costs: Sequence[float], took: float, asked: int, left: int) -> Esti
     rate = took / max(1, asked) * left
     share = max(1 / 3, spread / cost if cost else 0.0)
     money = (max(0.0, cost - spread), cost, cost + spread) if costs else None
-    return Estimate(left, money, (rate * max(0.0, 1 - share), rate, rate * (1 + share)))
+    low, likely, high = (round(rate * part, 2) for part in (max(0.0, 1 - share), 1, 1 + share))
+    return Estimate(left, money, (low, likely, high))
 
 
 def _sum(sample: Sequence[float], left: int) -> tuple[float, float]:

@@ -10,14 +10,21 @@ __all__ = ["Pending", "awaits"]
 
 
 class Pending:
-    """In the place of a reply that comes later. Whatever is done with it raises CommandError; its repr says why."""
+    """In the place of a reply that comes later. Whatever is done with it raises CommandError; its repr says why.
 
-    def __init__(self, job: str, told: str) -> None:
+    `over` is how the job ended without a reply: cancelled, stopped.
+    """
+
+    def __init__(self, job: str, told: str, *, over: str = "") -> None:
         self._job = job
-        self._told = told
+        self._said = f"The reply of job {job} is not there yet ({told})."
+        self._step = f"%kimi job {job} wait waits for it; Ctrl-C ends the waiting, not the job."
+        if over:
+            self._said = f"There is no reply: job {job}, {told}, is {over}."
+            self._step = f"%kimi job {job} shows why; %kimi job {job} retry asks again."
 
     def __repr__(self) -> str:
-        return f"The reply is not there yet ({self._told}). %kimi job {self._job} wait waits for it."
+        return f"{self._said} {self._step}"
 
     __str__ = __repr__
 
@@ -27,10 +34,7 @@ class Pending:
         self._refuse()
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise CommandError(
-            f"The reply of job {self._job} is not there yet ({self._told}).",
-            hint=f"%kimi job {self._job} wait waits for it; Ctrl-C ends the waiting, not the job.",
-        )
+        raise CommandError(self._said, hint=self._step)
 
     __len__ = __iter__ = __getitem__ = __call__ = __contains__ = __add__ = __radd__ = __float__ = __int__ = _refuse
     __bool__ = __lt__ = __gt__ = _refuse

@@ -27,7 +27,7 @@ _HIDDEN = "(private)"
 
 
 class Question:
-    """What each row is asked: `shared` followed by `of(row)`.
+    """What each row is asked: `shared` followed by `of(row)`; `text` is what was written, without secrets.
 
     `columns` are the labels of the columns that it uses, in the order of the text. Raises CommandError for a text that
     names no column, one that does not exist, or one that is private.
@@ -36,6 +36,8 @@ class Question:
     def __init__(self, text: str, columns: Sequence[Hashable], guard: Guard) -> None:
         self._guard = guard
         self._look = Look(guard)
+        if not isinstance(text, str):
+            raise CommandError(f"The question is text, not {type(text).__name__}.", hint=_example(columns))
         used: dict[Hashable, None] = {}
 
         def named(braces: re.Match[str]) -> str:
@@ -52,6 +54,7 @@ class Question:
         if private is not None:
             raise _private(private)
         self.columns = tuple(used)
+        self.text = guard.clean(_whole(text.strip()))
         self.shared = guard.clean(_whole(shared)) + "\n\n"
         self._heads = [(label, f"{self._name(label)}:") for label in used]
 

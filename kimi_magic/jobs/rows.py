@@ -70,7 +70,7 @@ def rows_of(data: Any) -> Rows:
     if kinds.is_a(data, "pandas", "Series"):
         return _Pandas(data.to_frame(VALUE if data.name is None else data.name))
     if isinstance(data, Mapping | bytes):
-        raise CommandError(f"Rows are wanted, and this is a {type(data).__name__}.", hint=_HINT)
+        raise CommandError(f"Rows are wanted, not {type(data).__name__}.", hint=_HINT)
     return _by_narwhals(data) or _Dicts(_dicts(data))
 
 
@@ -104,11 +104,11 @@ def _frame(wrapped: Any) -> Rows:
 
 def _dicts(data: Any) -> list[Mapping[Hashable, Any]]:
     if not isinstance(data, Iterable):
-        raise CommandError(f"Rows are wanted, and this is a {type(data).__name__}.", hint=_HINT)
+        raise CommandError(f"Rows are wanted, not {type(data).__name__}.", hint=_HINT)
     kept = list(data)
     for n, row in enumerate(kept):
         if not isinstance(row, Mapping):
-            raise CommandError(f"Row {n} is a {type(row).__name__}, not a dict.", hint=_HINT)
+            raise CommandError(f"Row {n} is no dict but {type(row).__name__}.", hint=_HINT)
     return kept
 
 

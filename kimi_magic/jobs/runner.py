@@ -185,7 +185,7 @@ class Runner:
         """Tell how a job stands, where that is news; give the seconds until it may be told again."""
         at, before = self._told.get(standing.id, (0.0, None))
         now = time.monotonic()
-        pressing = before is None or standing.state != before.state
+        pressing = before is None or standing.state != before.state or (standing.over and standing != before)
         if standing.over and not pressing:
             return float("inf")
         if not pressing and now - at < _TOLD_EVERY:

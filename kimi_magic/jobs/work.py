@@ -296,9 +296,13 @@ class Work(Holding):
         self._end("cancelled", "")
 
     def answer(self, *, yes: bool) -> None:
-        """Go on after the pilot, or not."""
-        if self.kept.state != "asking":
-            raise CommandError(f"This job asks nothing: it is {self.kept.state}.")
+        """Go on after the pilot, or not. Nothing, where that is so already: a notebook may run again."""
+        state = self.kept.state
+        if state == "done" or (state == "cancelled" and not yes):
+            return
+        if state != "asking":
+            hint = "job.retry() goes on with it." if state in ENDED else "job.wait() waits for the end of its pilot."
+            raise CommandError(f"This job asks nothing: it is {state}.", hint=hint)
         self._require()
         if yes:
             self._hold("running", "")

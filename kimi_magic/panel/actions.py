@@ -69,6 +69,7 @@ class Actions:
             asked = slash.ask_of(told, surroundings.last_cell(self._panel.shell)) if told is not None else Ask(text)
         except KimiError as error:
             self._panel.failed(error)
+            self._panel.transcript.refill(text, heard.names("attachments"))
             return
         if asked is not None:
             self._panel.turns.ask(self._question(text, asked, heard))

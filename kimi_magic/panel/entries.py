@@ -14,6 +14,7 @@ from kimi_magic.calls import Outcome, Round
 from kimi_magic.conversation import Conversation, Origin, Turn
 from kimi_magic.errors import KimiError
 from kimi_magic.messages import Image, ToolCall
+from kimi_magic.panel import slash
 from kimi_magic.panel.thumbnails import thumbnail
 from kimi_magic.reply import Reply
 from kimi_magic.sent import Item
@@ -135,8 +136,8 @@ def ended(reply: Reply) -> dict[str, Any]:
 def failure(error: BaseException) -> dict[str, str]:
     """Say what went wrong and what to do."""
     if isinstance(error, KimiError):
-        return {"message": error.message, "hint": error.hint}
-    return {"message": f"{type(error).__name__}: {error}", "hint": "`%kimi` tells how everything is set up."}
+        return {"message": slash.in_words(error.message), "hint": slash.in_words(error.hint)}
+    return {"message": f"{type(error).__name__}: {error}", "hint": "%kimi tells how everything is set up."}
 
 
 def _pieces(reply: Reply) -> list[Piece]:

@@ -23,6 +23,7 @@ from kimi_magic.panel.worker import Worker
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from kimi_magic.conversation import Conversation
     from kimi_magic.session import Session
 
 __all__ = ["Panel"]
@@ -39,6 +40,7 @@ class Panel:
         self.shell = shell
         self.tools: tuple[str, ...] = ()
         self.closed = False
+        self._in_cell = False
         self.widget = ChatWidget(self._hear)
         self.transcript = Transcript(self.widget)
         self.asking = Worker("kimi-panel", self.failed)
@@ -53,6 +55,7 @@ class Panel:
         self.widget.change(commands=slash.COMMANDS, limits=LIMITS, later=True)
         session.watchers.append(self.changed)
         if shell is not None:
+            shell.events.register("pre_run_cell", self._runs)
             shell.events.register("post_run_cell", self._ran)
         self._refresh()
 
@@ -82,8 +85,9 @@ class Panel:
         if self.changed in self.session.watchers:
             self.session.watchers.remove(self.changed)
         if self.shell is not None:
-            with contextlib.suppress(ValueError):  # ended before, or taken away by somebody else
-                self.shell.events.unregister("post_run_cell", self._ran)
+            for event, callback in (("pre_run_cell", self._runs), ("post_run_cell", self._ran)):
+                with contextlib.suppress(ValueError):  # ended before, or taken away by somebody else
+                    self.shell.events.unregister(event, callback)
         self.turns.close()
         for worker in (self.asking, self.side, self.looking):
             worker.close()
@@ -127,7 +131,7 @@ class Panel:
             return
         conversation = self.session.conversation
         self.transcript.follow(conversation)
-        if not self.transcript.held:
+        if not self.transcript.held and not self._left_to_cell(conversation):
             self.saved.update(conversation)
         empty = not self.transcript.entries
         where = facts.place()
@@ -140,9 +144,24 @@ class Panel:
         )
         self._show_status()
 
+    def _runs(self, _: object) -> None:
+        """Know that a cell runs."""
+        self._in_cell = True
+
     def _ran(self, _: object) -> None:
-        """Look at what a cell has left: there may be other tools, and other things to ask about."""
+        """Look at what a cell has left: there may be other tools, and other things to ask about.
+
+        The saved transcript gets what it asked before it ends, on its own thread: without a front end nothing else is
+        taken up.
+        """
+        self._in_cell = False
+        if self.saved.lacks(self.session.conversation):
+            self.saved.update(self.session.conversation)
         self.changed()
+
+    def _left_to_cell(self, conversation: Conversation) -> bool:
+        """Whether the running cell brings the last turn into the saved transcript."""
+        return self._in_cell and any(turn.origin.count for turn in conversation.lived[-1:])
 
     def _hear(self, content: dict[str, Any], buffers: Sequence[bytes]) -> None:
         heard = Heard(content, buffers)

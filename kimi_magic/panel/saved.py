@@ -46,6 +46,11 @@ class Saved:
             self._shown = self._bundle(conversation, quick=True)
         display(self._shown, raw=True, display_id=self._display_id)
 
+    def lacks(self, conversation: Conversation) -> bool:
+        """Whether the last turn of a conversation is not in it yet."""
+        turns = conversation.lived
+        return bool(self._shown and turns) and (conversation.id, turns[-1].number) not in self._made
+
     def update(self, conversation: Conversation) -> None:
         """Bring it up to date where it is displayed."""
         from IPython.display import update_display
@@ -66,7 +71,7 @@ class Saved:
             notice = "Nothing was said in the panel yet."
         self._made = {(conversation.id, number): html for number, html in found.items() if html}
         style = present.style() if shown else ""
-        head = present.status(f"Conversation {conversation.name} with Kimi") + (notice and present.status(notice))
+        head = present.status(f"Conversation {conversation.name}") + (notice and present.status(notice))
         html = f'<div class="kimi-panel-static">{style}{head}{"".join(self._made.values())}</div>'
         plain = "\n\n".join(filter(None, (notice, *map(_plain, shown))))
         return {"text/html": html, "text/plain": present.printable(plain)}

@@ -13,7 +13,7 @@ from kimi_magic.options import WORDS
 from kimi_magic.report import Report
 from kimi_magic.sent import Sent
 
-__all__ = ["COMMANDS", "Slash", "answer", "ask_of", "changes", "parse"]
+__all__ = ["COMMANDS", "Slash", "answer", "ask_of", "changes", "in_words", "parse"]
 
 _OWN = {
     "fix": ("[QUESTION]", "explain the last error and give the corrected code"),
@@ -41,7 +41,8 @@ _TAKEN = {
     "help": "",
 }
 _CHANGING = {"new", "clear", "fork", "switch", "resume", "import", "undo", "restore", "drop"}
-_SLASH = re.compile(r"/([a-z]+)(?:\s+(.*))?", re.DOTALL)
+_SLASH = re.compile(r"/([a-z]*)(?:\s+(.*))?", re.DOTALL)
+_OF_CELLS = re.compile(r"%kimi ([a-z]+)")
 
 _EXPLAIN = "Explain what this does and why, step by step, for somebody who did not write it."
 
@@ -62,8 +63,11 @@ class Slash:
 
 
 def parse(text: str) -> Slash | None:
-    """Read a slash command; None for a question. Raises CommandError for a word that there is not."""
-    found = _SLASH.fullmatch(text.strip())
+    """Read a slash command; None for a question, which may begin with a space.
+
+    Raises CommandError for a word that there is not.
+    """
+    found = _SLASH.fullmatch(text.rstrip())
     if found is None:
         return None
     names = [one["name"] for one in COMMANDS]
@@ -72,6 +76,13 @@ def parse(text: str) -> Slash | None:
         hint = f"Did you mean /{near[0]}?" if near else "/help lists them. A question may begin with a space."
         raise CommandError(f"There is no command /{found[1]}.", hint=hint)
     return Slash(found[1], (found[2] or "").strip())
+
+
+def in_words(text: str) -> str:
+    """Say with a slash what a message says with `%kimi`, and plainly: nothing renders Markdown there."""
+    names = {one["name"] for one in COMMANDS}
+    found = _OF_CELLS.sub(lambda match: f"/{match[1]}" if match[1] in names else match[0], text)
+    return re.sub(r"`([^`\n]+)`", r"\1", found)
 
 
 def ask_of(slash: Slash, last_cell: str) -> Ask | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -69,18 +70,20 @@ class Turns:
             self.ask(asked.again())
 
     def stop(self, id_: str = "") -> None:
-        """End the question of this entry, or the one that runs."""
-        running = self.running
+        """End the question of this entry, or the one that runs or is about to."""
+        with self._lock:  # one whose turn comes just now is the one or the other
+            running = self.running
+            next_ = self._waiting[:1] if running is None and not id_ else ()
+            waiting = [one for one in self._waiting if one.id == id_ or one in next_]
         if running is not None and id_ in ("", running.id):
             # Closing a connection may take a moment, and the caller is a callback.
             threading.Thread(target=running.stop, name="kimi-panel-stop", daemon=True).start()
-        for one in self.waiting:
-            if one.id == id_:
-                self._take_back(one)
+        for one in waiting:
+            self._take_back(one)
 
     def _take_back(self, asked: Question) -> None:
         """Let a question that waits not be asked."""
-        asked.stop()
+        asked.stop()  # should its turn come now, it is not sent
         with self._lock:
             if asked not in self._waiting:
                 return
@@ -148,6 +151,7 @@ class Turns:
                 render.play(asking, live)
         finally:
             asking.close()
+            sys.stdout.flush()  # what a tool has printed on this thread was seen to stay in the kernel's buffer
             self._transcript.change(asked.id, turn=asking.number)
         if asking.reply.empty and asked.stopped.is_set():
             self._transcript.remove(asked.id)

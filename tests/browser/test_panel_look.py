@@ -27,27 +27,6 @@ def load(city: str) -> str:
     """Load the weather of a city."""
     return f"20 degrees in {city}"
 '''
-SHOWN = """Alcohol sets them apart:
-
-| cultivar | mean alcohol | bottles |
-|:---------|-------------:|--------:|
-| Barolo | 13.74 | 59 |
-| Grignolino | 12.28 | 71 |
-
-A first plot that shows it:
-
-```python
-ax = bottles.boxplot("alcohol", by="cultivar")
-ax.set_ylabel("alcohol, % by volume")
-```
-"""
-BOTTLES = f"""
-class Bottles:
-    def _repr_llm_(self):  # what the scripted server shall say goes along unseen, so that the picture shows a question
-        return {f"130 rows: cultivar, alcohol {say(SHOWN)}<<think Their means and ranges.>><<rate 300>>"!r}
-
-bottles = Bottles()
-"""
 HOSTILE = """<script>window.owned = 1</script><img src=x onerror="window.owned = 2">
 
 ![logo](http://192.0.2.1/logo.png) [go](javascript:window.owned=3) [out](https://example.org/a)
@@ -68,7 +47,7 @@ _SAID = """node => {
 
 @pytest.fixture(scope="module")
 def opened_chat(lab_tab: LabTab, lab: Lab) -> Iterator[Chat]:
-    chat = opened(lab_tab, lab, "panel-look.ipynb", setup=f"{KIMI}\n{SETUP}{BOTTLES}")
+    chat = opened(lab_tab, lab, "panel-look.ipynb", setup=f"{KIMI}\n{SETUP}")
     yield chat
     chat.notebook.close()
 
@@ -219,17 +198,3 @@ def test_a_hostile_reply_runs_and_loads_nothing(chat: Chat, tab: LabTab) -> None
     expect(chat.panel.locator(".kp-composer .kp-chip")).to_contain_text("1 line")
     chat.panel.locator(".kp-composer .kp-chip button").click()
     assert tab.page.evaluate("() => window.owned") is None
-
-
-def test_the_readmes_pictures(chat: Chat, tab: LabTab) -> None:
-    chat.clear()
-    size = tab.page.viewport_size
-    tab.page.set_viewport_size({"width": 1000, "height": 900})
-    chat.ask("How do the two cultivars in {{ bottles }} differ?")
-    chat.panel.evaluate("node => { node.style.height = '40rem'; document.activeElement.blur(); }")
-    tab.page.mouse.move(5, 5)
-    ARTEFACTS.mkdir(exist_ok=True)
-    for theme in THEMES:
-        tab.theme(theme)
-        chat.panel.screenshot(path=ARTEFACTS / f"panel-readme-{theme.split()[-1].lower()}.png")
-    tab.page.set_viewport_size(size)

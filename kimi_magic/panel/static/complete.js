@@ -94,16 +94,23 @@ export class Completion {
     chosen.scrollIntoView({ block: "nearest" });
   }
 
-  // Whether the chosen item stands there already.
+  // Whether the chosen item stands there already, and nothing of it is missing.
   #stands() {
     const [start, end] = this.#range;
-    return this.#items[this.#at].text.trim() === this.#input.value.slice(start, end).trim();
+    const item = this.#items[this.#at];
+    return item.text.trim() === this.#input.value.slice(start, end).trim() && !this.#closing(item);
+  }
+
+  // The braces that an object still lacks behind it, so that who types on is outside of them.
+  #closing({ kind }) {
+    return kind === "object" && !/^[^{\n]*\}\}/.test(this.#input.value.slice(this.#range[1])) ? " }} " : "";
   }
 
   #take(at) {
-    const { text } = this.#items[at];
-    this.close();
+    const item = this.#items[at];
     const [start, end] = this.#range;
+    const text = item.text + this.#closing(item);
+    this.close();
     this.#input.setRangeText(text, start, end, "end");
     this.#input.dispatchEvent(new Event("input", { bubbles: true }));
     this.#input.focus();

@@ -20,7 +20,7 @@ export class Composer {
     this.#talk = context.talk;
     this.#say = context.say;
     this.#sent = sent;
-    this.input = h("textarea", { rows: "1", placeholder: "Ask about your notebook.  {{ for objects, / for commands", aria: { label: "Question" }, title: "Enter sends, Shift+Enter breaks the line, Up brings back the last question" });
+    this.input = h("textarea", { rows: "1", placeholder: "Ask about your notebook. {{ for objects, / for commands", aria: { label: "Question" }, title: "Enter sends, Shift+Enter breaks the line, Up brings back the last question" });
     this.attachments = new Attachments(this.#talk, this.#say, () => this.#changed());
     this.preview = new Preview(this.#talk, () => ({ text: this.input.value, attachments: this.attachments.keys }));
     this.completion = new Completion(this.input, this.#talk, this.#say);
@@ -150,7 +150,7 @@ export class Composer {
   }
 
   #recall(step) {
-    const asked = this.#talk.entries.filter(({ kind, question }) => kind === "turn" && question.text).map(({ question }) => question.text).reverse();
+    const asked = this.#talk.entries.filter(({ kind, question }) => kind === "turn" && question.text).map(({ question }) => question.edit || question.text).reverse();
     const to = this.#past + step;
     if (to >= asked.length) return;
     if (this.#past < 0) this.#kept = this.input.value;

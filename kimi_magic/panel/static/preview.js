@@ -72,7 +72,7 @@ export class Preview {
     const lines = (parts || []).map(({ name, kind, tokens, notes }) => h(
       "li",
       {},
-      h("span", {}, h("strong", {}, name), kind && kind !== name ? ` ${kind}` : "", notes?.length ? ` · ${[notes].flat().join(" · ")}` : ""),
+      h("span", {}, h("strong", {}, name), kind && name.split(" ")[0] !== kind ? ` ${kind}` : "", notes?.length ? ` · ${[notes].flat().join(" · ")}` : ""),
       h("span", {}, `≈ ${Number(tokens).toLocaleString("en")} tokens`),
     ));
     this.element.replaceChildren(

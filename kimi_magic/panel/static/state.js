@@ -42,8 +42,8 @@ export class Queue {
     this.element.replaceChildren(...waiting.map(({ id, text, reason }) => h(
       "li",
       { title: reason || null },
+      h("small", {}, reason || "Waiting:"),
       h("span", {}, text),
-      reason ? h("small", {}, reason) : "",
       button("close", `Take back: ${text.slice(0, 60)}`, () => this.#talk.send({ type: "stop", id })),
     )));
   }
@@ -64,7 +64,7 @@ export class Usage {
   show() {
     const { window: room, text = "", warn = false } = this.#talk.get("usage");
     const { badges = [] } = this.#talk.get("status");
-    this.#meter.hidden = !room;
+    this.#meter.hidden = !room?.text;
     if (room) {
       this.#meter.value = room.share;
       this.#meter.title = room.text;

@@ -117,7 +117,7 @@ export class Turn {
     this.#head.replaceChildren(remark ? h("p", { class: "kp-remark" }, remark) : "");
     const below = [];
     if (error) below.push(h("div", { class: "kp-error" }, h("strong", {}, error.message), error.hint || ""));
-    if (notice) below.push(h("p", { class: "kp-remark" }, notice));
+    if (notice && !(error && !this.entry.pieces.length)) below.push(h("p", { class: "kp-remark" }, notice));
     const words = runs(this.entry) ? line || WORDS[state] : "";
     if (words) below.push(this.#status);
     this.#status.textContent = words;
