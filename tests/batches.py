@@ -12,6 +12,7 @@ from kimi_magic.events import TextDelta
 from kimi_magic.messages import Message
 from kimi_magic.settings import Secret
 from kimi_magic.transport import Endpoint, HttpTransport, Limits
+from tests.harness import loops
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
@@ -31,7 +32,7 @@ def carried(local: Local, use: Callable[[HttpTransport], Awaitable[T]], api: str
         finally:
             await carrier.close()
 
-    return asyncio.run(whole())
+    return loops.run(whole())
 
 
 def asked(text: str, **more: Any) -> wire.Request:

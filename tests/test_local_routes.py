@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from kimi_magic.local.serve import bind
+from tests.harness import loops
 
 from .local_server import CHAT, RUN, body_for, error_of, serving
 
@@ -138,4 +139,4 @@ def test_connections_do_not_wait_as_nagle_would():
             writer.close()
             return await option
 
-    assert asyncio.run(accepted_option())  # without it, each answer after the first took 44 ms
+    assert loops.run(accepted_option())  # without it, each answer after the first took 44 ms

@@ -17,6 +17,7 @@ from kimi_magic.notices import Notice, decode_pulled
 from kimi_magic.settings import Secret
 from kimi_magic.transport import Endpoint, HttpTransport
 from tests.batches import MODEL, QUICK, body_of, carried, until_over
+from tests.harness import loops
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
@@ -216,4 +217,4 @@ def test_a_token_without_the_permission_is_told_which(server: Local) -> None:
 def test_outside_of_cloudflare_there_are_no_queues() -> None:
     endpoint = Endpoint.compatible("https://example.org/v1", Secret(""), Secret(""))
     with pytest.raises(errors.SettingError, match="Cloudflare"):
-        asyncio.run(notices.pull(HttpTransport(endpoint), "q", QUICK))
+        loops.run(notices.pull(HttpTransport(endpoint), "q", QUICK))

@@ -17,6 +17,7 @@ from kimi_magic.local import launch
 from kimi_magic.settings import Secret
 from kimi_magic.transport import Endpoint, HttpTransport, http
 from tests.batches import MODEL, QUICK, asked, batch_of, body_of, carried, text_of, texts_by_reference, until_over
+from tests.harness import loops
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
@@ -282,7 +283,7 @@ def by_kernel(use: Callable[[Any], Awaitable[T]]) -> T:
 
     kernel.current()
     try:
-        return asyncio.run(whole())
+        return loops.run(whole())
     finally:
         kernel.close()
 

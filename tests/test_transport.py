@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from kimi_magic.events import Event, Finished, Retrying, Started, TextDelta, Thi
 from kimi_magic.messages import Message
 from kimi_magic.settings import Secret
 from kimi_magic.transport import Endpoint, HttpTransport, Limits, http
+from tests.harness import loops
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
@@ -44,7 +44,7 @@ def run(endpoint: Endpoint, text: str, limits: Limits = QUICK, model: str = MODE
             await carrier.close()
 
     try:
-        asyncio.run(once())
+        loops.run(once())
     except KimiError as error:
         error.reply = events
         raise

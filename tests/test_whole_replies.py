@@ -14,6 +14,7 @@ from kimi_magic.events import Started, TextDelta, ThinkingDelta, ToolCallDelta
 from kimi_magic.transport import HttpTransport, Limits
 from kimi_magic.transport.clients import Clients
 from tests.batches import QUICK, asked, carried, text_of
+from tests.harness import loops
 
 if TYPE_CHECKING:
     from kimi_magic.local.launch import Local
@@ -132,7 +133,7 @@ def test_connections_that_nobody_needs_any_more_are_closed(server: Local) -> Non
         await clients.close()
         return many, few
 
-    assert asyncio.run(use()) == (8, 1)
+    assert loops.run(use()) == (8, 1)
 
 
 def test_a_cancelled_request_frees_its_connection(server: Local) -> None:

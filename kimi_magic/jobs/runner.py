@@ -98,9 +98,9 @@ class Runner:
         return self._closed
 
     def active(self, id_: str) -> bool:
-        """Whether this kernel works on a job now."""
+        """Whether this kernel works on a job; one that is seen to have ended may still have to be let go."""
         work = self.works.get(id_)
-        return work is not None and work.owned
+        return work is not None and self.do(lambda: work.owned)
 
     def do(self, errand: Callable[[], T]) -> T:
         """Run a function on the jobs' thread, between two turns, and give what it gives."""

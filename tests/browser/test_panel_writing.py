@@ -331,3 +331,15 @@ def test_cells_and_panel_share_one_conversation(chat: Chat) -> None:
     expect(chat.turns).to_have_count(2)
     expect(chat.turns.last).to_contain_text("I know you.")
     expect(chat.turns.last.locator(".kp-origin")).to_have_text(re.compile(r"In \[\d+\]"))
+
+
+def test_a_question_is_asked_for_later_as_a_job(chat: Chat) -> None:
+    chat.write("Take your time. <<say It took a while.>>")
+    chat.button("Ask later, as a job").click()
+    expect(chat.log).to_contain_text("Asked for later")
+    expect(chat.turns.first).to_contain_text("It took a while.")
+    assert chat.questions() == ["Take your time. <<say It took a while.>>"]
+    chat.write("/jobs")
+    chat.input.press("Escape")
+    chat.input.press("Enter")
+    expect(chat.log).to_contain_text("Take your time.")
