@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kimi_magic.schema import Output
     from kimi_magic.settings import Settings
 
-__all__ = ["all_jobs", "converse", "job", "plan", "rate", "resume", "taken_up"]
+__all__ = ["converse", "job", "plan", "rate", "resume", "taken_up"]
 
 _WORKERS_AI = 20.0
 """Requests a minute that Workers AI allows an account for its paid models (wire.md §8)."""
@@ -113,11 +113,6 @@ def converse(messages: Sequence[Message], name: str) -> Any:
 def taken_up(kept: Kept) -> Job:
     """Give a job of the store as this kernel has it, without its data."""
     return Job(kernel.jobs(), kept, _output(Spec.read(kept.spec)), None, resume, converse)
-
-
-def all_jobs() -> list[Job]:
-    """Give all maps of the store, the oldest first, as they are; nothing is sent for that."""
-    return [taken_up(kept) for kept in kernel.jobs().keeping.all() if kept.kind == "map"]
 
 
 def job(id: str) -> Job:  # noqa: A002  # what it is
